@@ -1,0 +1,94 @@
+package catalog
+
+import "bytes"
+
+// Form says how the text of a column becomes JSON. It follows from the type.
+type Form uint8
+
+const (
+	FormString      Form = iota // everything else: a string with the text of Postgres
+	FormInt                     // smallint, integer
+	FormBigInt                  // bigint
+	FormNumeric                 // numeric, money
+	FormFloat                   // real, double precision
+	FormBool                    // boolean
+	FormJSON                    // json, jsonb
+	FormDate                    // date
+	FormTimestamp               // timestamp without time zone
+	FormTimestampTZ             // timestamp with time zone
+)
+
+// Column is one column that is carried. Type is the type as Postgres itself
+// writes it (format_type), so "varchar(80)" in a file is
+// "character varying(80)" here. FreeText marks text that people wrote, which
+// may hold somebody else's name or CPR number and is subject to erasure.
+type Column struct {
+	Name, Type, Description, Role string
+	Nullable, FreeText            bool
+	Form                          Form
+}
+
+// Owner says how a row finds its Bruger on one axis. Hold: a row whose code
+// is null or unknown is held until its owner is known; otherwise such a row
+// has no owner on this axis. Only: rows that do not match have no owner on
+// this axis and are not held for it.
+type Owner struct {
+	Axis   Axis
+	Column int
+	Hold   bool
+	Only   *Match
+}
+
+// Match is true for a row whose value in Column is one of In. Blanks at the
+// end of the value do not count (Postgres pads char(n)).
+type Match struct {
+	Column int
+	In     []string
+}
+
+func (m *Match) matches(v Value) bool {
+	if v.Kind != Text {
+		return false
+	}
+	text := bytes.TrimRight(v.Text, " ")
+	for _, s := range m.In {
+		if s == string(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// Table is one table of the mirror. Slug is its name in event types and
+// files. Key holds the indices of the primary key's columns. Owners has at
+// most one entry per axis, kommune before akasse. Everybody: rows belong to
+// Alle and Owners is empty. Draft: rows that match are drafts and do not
+// leave; so are rows whose marker is null or not sent. Identity is the
+// replica identity the table must have: "full", "default" (the primary key)
+// or "index:<name>".
+type Table struct {
+	Area        *Dataomraade
+	Schema      string
+	Name        string
+	Slug        string
+	Description string
+	Columns     []Column
+	Key         []int
+	Owners      []Owner
+	Everybody   bool
+	Draft       *Match
+	Identity    string
+}
+
+// String returns schema.name, unquoted, for messages.
+func (t *Table) String() string { return t.Schema + "." + t.Name }
+
+// Column returns the index of the column with that name.
+func (t *Table) Column(name string) (int, bool) {
+	for i := range t.Columns {
+		if t.Columns[i].Name == name {
+			return i, true
+		}
+	}
+	return 0, false
+}
