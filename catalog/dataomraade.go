@@ -33,10 +33,10 @@ func ParseState(s string) (State, error) {
 type Sensitivity uint8
 
 const (
-	IkkePerson  Sensitivity = iota + 1 // no personal data
-	Almindelig                         // ordinary personal data
-	Fortrolig                          // confidential personal data
-	Foelsom                            // special category, or protected as such
+	IkkePerson Sensitivity = iota + 1 // no personal data
+	Almindelig                        // ordinary personal data
+	Fortrolig                         // confidential personal data
+	Foelsom                           // special category, or protected as such
 )
 
 var sensitivities = [...]string{"", "ikke_person", "almindelig", "fortrolig", "foelsom"}

@@ -68,4 +68,3 @@ func (f Frequency) Next(t time.Time) time.Time {
 	}
 	return t.Truncate(f.every).Add(f.every) // year 1 began on a Monday
 }
-
