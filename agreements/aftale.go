@@ -28,7 +28,6 @@ type aftale struct {
 	State     State
 	Reference string // the document, as STAR or the authority files it
 	valid     span
-	at        string // file:line
 }
 
 // Tilslutningsaftale connects a Bruger to STAR's platform.

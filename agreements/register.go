@@ -142,8 +142,7 @@ func exposure(bruger catalog.Bruger, area *catalog.Dataomraade) need {
 	n := need{source: SourceCatalog}
 	n.add("", []condition{
 		must(area.Open(), NotOpen, "keeps %s closed", area.Slug),
-		must(slices.Contains(area.Audience, bruger.Axis) || slices.Contains(area.Audience, catalog.Alle), NotAudience,
-			"does not offer %s to any %s", area.Slug, bruger.Axis),
+		must(area.HasAudience(bruger.Axis), NotAudience, "does not offer %s to any %s", area.Slug, bruger.Axis),
 	})
 	return n
 }
