@@ -1,13 +1,18 @@
 package agreements
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 	"time"
+	_ "time/tzdata" // dates are Danish days also where the system has no time zones
 
 	"supstream/catalog"
 )
+
+// zone is where dates begin and end.
+const zone = "Europe/Copenhagen"
 
 // The forms of an id and of a CVR number.
 var (
@@ -101,17 +106,12 @@ func (e entry) valid(from, to string) span {
 	return s
 }
 
-// instant is the start of a Danish day, or an instant with its zone.
 func (e entry) instant(key, text string) (time.Time, bool) {
-	if t, err := time.ParseInLocation(time.DateOnly, text, e.copenhagen); err == nil {
-		return t, true
-	}
-	t, err := time.Parse(time.RFC3339, text)
+	t, err := parseTime(text, e.copenhagen)
 	if err != nil {
-		e.errorf(key, "%s: want a date (2026-01-31) or an instant with zone (2026-01-31T12:00:00+01:00)", key)
-		return time.Time{}, false
+		e.errorf(key, "%s: %v", key, err)
 	}
-	return t.In(e.copenhagen), true
+	return t, err == nil
 }
 
 // once refuses what was there before.
@@ -122,6 +122,26 @@ func (e entry) once(what, key string) {
 		return
 	}
 	e.seen[what] = here
+}
+
+// ParseTime reads a time as the register's files write it: a date, which is the start of that day in Denmark, or an instant with its zone.
+func ParseTime(text string) (time.Time, error) {
+	copenhagen, err := time.LoadLocation(zone)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return parseTime(text, copenhagen)
+}
+
+func parseTime(text string, copenhagen *time.Location) (time.Time, error) {
+	if t, err := time.ParseInLocation(time.DateOnly, text, copenhagen); err == nil {
+		return t, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, errors.New("want a date (2026-01-31) or an instant with its zone (2026-01-31T12:00:00+01:00)")
+	}
+	return t.In(copenhagen), nil
 }
 
 // noPurpose is the refusal of a Samarbejdsaftale at its place in the file.

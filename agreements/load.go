@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-	_ "time/tzdata" // dates are Danish days also where the system has no time zones
 
 	"supstream/catalog"
 	"supstream/internal/yamlfile"
@@ -94,7 +93,7 @@ type source struct {
 }
 
 func newLoader(c *catalog.Catalog) (*loader, error) {
-	copenhagen, err := time.LoadLocation("Europe/Copenhagen")
+	copenhagen, err := time.LoadLocation(zone)
 	if err != nil {
 		return nil, fmt.Errorf("read agreements: %w", err)
 	}

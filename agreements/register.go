@@ -178,3 +178,6 @@ func (n *need) missing(at time.Time) (Missing, bool) {
 	}
 	return out, true
 }
+
+// None is the register without any agreement: nobody has access to anything.
+func None(c *catalog.Catalog) *Register { return &Register{catalog: c} }
