@@ -38,6 +38,12 @@ func ParseAxis(s string) (Axis, error) {
 	return 0, fmt.Errorf("unknown axis %q: want kommune, akasse or alle", s)
 }
 
+// UnmarshalText is ParseAxis.
+func (a *Axis) UnmarshalText(text []byte) (err error) {
+	*a, err = ParseAxis(string(text))
+	return err
+}
+
 // Bruger is an authority that may receive rows: a kommune, an a-kasse, or
 // Alle, which stands for reference data that everybody may have and has no
 // Kode. The zero Bruger is nobody. Bruger is comparable.

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -29,6 +30,12 @@ func ParseState(s string) (State, error) {
 	return State(n), err
 }
 
+// UnmarshalText is ParseState.
+func (s *State) UnmarshalText(text []byte) (err error) {
+	*s, err = ParseState(string(text))
+	return err
+}
+
 // Sensitivity is the kind of personal data in a dataområde.
 type Sensitivity uint8
 
@@ -48,6 +55,12 @@ func (s Sensitivity) String() string { return name(sensitivities[:], uint8(s), "
 func ParseSensitivity(s string) (Sensitivity, error) {
 	n, err := parseName(sensitivities[:], s, "sensitivity")
 	return Sensitivity(n), err
+}
+
+// UnmarshalText is ParseSensitivity.
+func (s *Sensitivity) UnmarshalText(text []byte) (err error) {
+	*s, err = ParseSensitivity(string(text))
+	return err
 }
 
 // Dataomraade is one delimited area of data. Package is its number in file
@@ -91,12 +104,13 @@ func (d *Dataomraade) Open() bool {
 // HasAudience tells whether authorities of that axis may receive the area.
 // An area for alle has every axis.
 func (d *Dataomraade) HasAudience(a Axis) bool {
-	for _, have := range d.Audience {
-		if have == a || have == Alle {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(d.Audience, a) || slices.Contains(d.Audience, Alle)
+}
+
+// SharesWithAlle tells whether the area has rows that go to Alle. Whoever may
+// receive the area receives these too.
+func (d *Dataomraade) SharesWithAlle() bool {
+	return slices.ContainsFunc(d.Tables, func(t *Table) bool { return t.Everybody })
 }
 
 func name(names []string, n uint8, kind string) string {

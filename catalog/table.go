@@ -1,6 +1,9 @@
 package catalog
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // Form says how the text of a column becomes JSON. It follows from the type.
 type Form uint8
@@ -67,7 +70,7 @@ func (m *Match) matches(v Value) bool {
 // replica identity the table must have: "full", "default" (the primary key)
 // or "index:<name>".
 type Table struct {
-	Area        *Dataomraade
+	Area        *Dataomraade `json:"-"` // not part of the table's own content
 	Schema      string
 	Name        string
 	Slug        string
@@ -91,4 +94,22 @@ func (t *Table) Column(name string) (int, bool) {
 		}
 	}
 	return 0, false
+}
+
+// Routing returns the indices of the columns that decide who owns a row:
+// owner columns, filter columns and the draft marker, in order, each once.
+// They must be part of the replica identity.
+func (t *Table) Routing() []int {
+	var columns []int
+	if t.Draft != nil {
+		columns = append(columns, t.Draft.Column)
+	}
+	for _, o := range t.Owners {
+		columns = append(columns, o.Column)
+		if o.Only != nil {
+			columns = append(columns, o.Only.Column)
+		}
+	}
+	slices.Sort(columns)
+	return slices.Compact(columns)
 }
