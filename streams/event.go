@@ -18,9 +18,12 @@ const (
 	OpRead        // the row as a back-fill read it
 	OpScopeIn     // the row entered the receiver's scope; it is not new
 	OpScopeOut    // the row left the receiver's scope; it is not gone
+
+	opHeld     // internal: the row has no known owner and is held
+	opReleased // internal: a held row is held no longer
 )
 
-var opNames = [...]string{"", "insert", "update", "delete", "truncate", "read", "scope-in", "scope-out"}
+var opNames = [...]string{"", "insert", "update", "delete", "truncate", "read", "scope-in", "scope-out", "held", "released"}
 
 func (op Op) String() string {
 	if int(op) < len(opNames) && op != 0 {
@@ -31,7 +34,7 @@ func (op Op) String() string {
 
 // parseOp is the inverse of String.
 func parseOp(b []byte) (Op, bool) {
-	for i, name := range opNames {
+	for i, name := range opNames[:opHeld] {
 		if i > 0 && string(b) == name {
 			return Op(i), true
 		}
@@ -41,7 +44,7 @@ func parseOp(b []byte) (Op, bool) {
 
 // HasRow reports whether an event of this kind carries a row.
 func (op Op) HasRow() bool {
-	return op == OpInsert || op == OpUpdate || op == OpRead || op == OpScopeIn
+	return op == OpInsert || op == OpUpdate || op == OpRead || op == OpScopeIn || op == opHeld
 }
 
 // Event is one event read from a stream. Its slices are valid until the next
@@ -66,4 +69,5 @@ type Mark struct {
 	Seq         uint64
 	Time        time.Time // Postgres' clock
 	Incarnation string    // of the stream: changes when it was made anew
+	Loading     bool      // a back-fill of the area has begun and not ended: no window may end here
 }

@@ -1,0 +1,129 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"supstream/catalog"
+)
+
+// pinned are the session settings that decide how values look as text. They
+// are set for the replication connection and for loads alike, so that settings
+// of the database, the role or the server change nothing.
+func pinned() map[string]string {
+	return map[string]string{
+		"application_name":   "supstream",
+		"client_encoding":    "UTF8",
+		"datestyle":          "ISO, YMD",
+		"timezone":           "UTC",
+		"intervalstyle":      "iso_8601",
+		"extra_float_digits": "1",
+		"bytea_output":       "hex",
+		"lc_monetary":        "C",
+		"xmloption":          "content",
+	}
+}
+
+// connect opens an ordinary connection with the pinned settings.
+func connect(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
+	cfg = cfg.Copy()
+	for k, v := range pinned() {
+		cfg.RuntimeParams[k] = v
+	}
+	cfg.RuntimeParams["row_security"] = "off"    // an error, not an empty load
+	cfg.RuntimeParams["statement_timeout"] = "0" // chunks are small; a slow disk is no error
+	cfg.RuntimeParams["idle_session_timeout"] = "0"
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect to postgres: %w", err)
+	}
+	return conn, nil
+}
+
+// connectReplication opens a replication connection with the pinned settings.
+func connectReplication(ctx context.Context, cfg *pgx.ConnConfig) (*pgconn.PgConn, error) {
+	c := cfg.Config.Copy()
+	for k, v := range pinned() {
+		c.RuntimeParams[k] = v
+	}
+	c.RuntimeParams["replication"] = "database"
+	conn, err := pgconn.ConnectConfig(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("open replication connection: %w", err)
+	}
+	return conn, nil
+}
+
+// typeNamer looks type names up and remembers them.
+func typeNamer(conn *pgx.Conn) func(ctx context.Context, oid uint32, modifier int32) (string, error) {
+	type key struct {
+		oid      uint32
+		modifier int32
+	}
+	names := map[key]string{}
+	return func(ctx context.Context, oid uint32, modifier int32) (string, error) {
+		k := key{oid, modifier}
+		if name, ok := names[k]; ok {
+			return name, nil
+		}
+		var name string
+		if err := conn.QueryRow(ctx, "SELECT format_type($1, $2)", oid, modifier).Scan(&name); err != nil {
+			return "", fmt.Errorf("look up type %d: %w", oid, err)
+		}
+		names[k] = name
+		return name, nil
+	}
+}
+
+// rereader fills values that Postgres left out of an update because they are
+// large and did not change, where the old row does not have them either. It
+// takes them from the row as it is now: if that is newer, the change that made
+// it so follows. If the row is gone, the columns stay out; its delete follows.
+func rereader(conn *pgx.Conn) func(ctx context.Context, t *catalog.Table, row catalog.Row) error {
+	return func(ctx context.Context, t *catalog.Table, row catalog.Row) error {
+		var names []string
+		var at []int
+		for i, v := range row {
+			if v.Kind == catalog.Unchanged {
+				names, at = append(names, quote(t.Columns[i].Name)), append(at, i)
+			}
+		}
+		var where []string
+		var args [][]byte
+		for n, i := range t.Key {
+			if row[i].Kind != catalog.Text {
+				return fmt.Errorf("table %s: a column of the key was not sent and cannot be looked up", t)
+			}
+			where = append(where, fmt.Sprintf("%s = $%d", quote(t.Columns[i].Name), n+1))
+			args = append(args, row[i].Text)
+		}
+		sql := fmt.Sprintf("SELECT %s FROM %s WHERE %s", strings.Join(names, ", "), qualified(t), strings.Join(where, " AND "))
+		res := conn.PgConn().ExecParams(ctx, sql, args, nil, nil, nil).Read()
+		if res.Err != nil {
+			return fmt.Errorf("table %s: read large values again: %w", t, res.Err)
+		}
+		if len(res.Rows) != 1 {
+			return nil
+		}
+		for n, i := range at {
+			row[i] = textValue(res.Rows[0][n])
+		}
+		return nil
+	}
+}
+
+func textValue(b []byte) catalog.Value {
+	if b == nil {
+		return catalog.Value{Kind: catalog.Null}
+	}
+	return catalog.Value{Kind: catalog.Text, Text: b}
+}
+
+// quote quotes an identifier.
+func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
+
+func qualified(t *catalog.Table) string { return pgx.Identifier{t.Schema, t.Name}.Sanitize() }

@@ -1,0 +1,167 @@
+package streams
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"supstream/capture"
+	"supstream/catalog"
+)
+
+// HeldStream keeps rows whose owner is not known: one subject per row, named
+// by the key's pseudonym. A row that is held no longer leaves a note without
+// content, which expires.
+const HeldStream = "DFDG__HELD"
+
+const (
+	heldPosition = "dfdg._held._pos"
+	heldSubjects = "dfdg._held.>"
+	releasedTTL  = "24h"
+)
+
+// heldRows knows which rows are held. Rows are held when their owner on an
+// axis is missing or unknown, and delivered, as scope-in, by the change that
+// gives them one.
+type heldRows struct {
+	lane *lane
+	keys map[string]map[keyHash]struct{} // by area and table slug
+}
+
+type keyHash [keyHashLen]byte
+
+func openHeldRows(ctx context.Context, js jetstream.JetStream, p *Publisher) (*heldRows, error) {
+	l, err := openLane(ctx, js, HeldStream, heldPosition)
+	if err != nil {
+		return nil, err
+	}
+	l.slug = "_held"
+	p.addLane(l)
+	h := &heldRows{lane: l, keys: map[string]map[keyHash]struct{}{}}
+	for _, area := range p.cfg.Catalog.Dataomraader() {
+		for _, t := range area.Tables {
+			h.keys[heldTable(t)] = map[keyHash]struct{}{}
+		}
+	}
+	if err := h.read(ctx, js, l.next-1); err != nil {
+		return nil, err
+	}
+	for name, keys := range h.keys {
+		area, _, _ := strings.Cut(name, ".")
+		p.m.heldRows(area, len(keys))
+	}
+	return h, nil
+}
+
+// read learns from the stream, up to sequence last, what is held.
+func (h *heldRows) read(ctx context.Context, js jetstream.JetStream, last uint64) error {
+	if last == 0 {
+		return nil
+	}
+	cons, err := js.OrderedConsumer(ctx, HeldStream, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverAllPolicy, HeadersOnly: true,
+	})
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", HeldStream, err)
+	}
+	it, err := cons.Messages()
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", HeldStream, err)
+	}
+	defer it.Stop()
+	for {
+		// The position record is the last message and never expires.
+		msg, err := it.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return fmt.Errorf("stream %s: %w", HeldStream, err)
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return fmt.Errorf("stream %s: %w", HeldStream, err)
+		}
+		if name, key, err := parseHeldSubject(msg.Subject()); err == nil && h.keys[name] != nil {
+			if ttl := msg.Headers().Get(hdrTTL); ttl == "" {
+				h.keys[name][key] = struct{}{}
+			} else {
+				delete(h.keys[name], key)
+			}
+		}
+		if meta.Sequence.Stream >= last {
+			return nil
+		}
+	}
+}
+
+func heldTable(t *catalog.Table) string { return t.Area.Slug + "." + t.Slug }
+
+func parseHeldSubject(s string) (table string, key keyHash, err error) {
+	rest, ok := strings.CutPrefix(s, strings.TrimSuffix(heldSubjects, ">"))
+	i := strings.LastIndexByte(rest, '.')
+	if !ok || i < 0 {
+		return "", key, errors.New("not the subject of a held row")
+	}
+	raw, err := hex.DecodeString(rest[i+1:])
+	if err != nil || len(raw) != keyHashLen {
+		return "", key, errors.New("not the subject of a held row")
+	}
+	return rest[:i], keyHash(raw), nil
+}
+
+// route notes what the prepared change means for held rows.
+func (h *heldRows) route(p *Publisher, c *capture.Change, before, after bool) error {
+	if !before && !after {
+		return nil
+	}
+	if c.Op != capture.Read && c.Position.Compare(h.lane.resume) <= 0 {
+		return nil
+	}
+	if after {
+		return h.note(p, c.Table, keyHash(p.enc.hash[:keyHashLen]), opHeld)
+	}
+	return h.note(p, c.Table, keyHash(p.enc.hash[:keyHashLen]), opReleased)
+}
+
+// truncated releases everything held of the change's table.
+func (h *heldRows) truncated(p *Publisher, c *capture.Change) error {
+	if c.Position.Compare(h.lane.resume) <= 0 && !c.Position.Boundary() {
+		return nil
+	}
+	for key := range h.keys[heldTable(c.Table)] {
+		if err := h.note(p, c.Table, key, opReleased); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *heldRows) note(p *Publisher, t *catalog.Table, key keyHash, op Op) (err error) {
+	keys := h.keys[heldTable(t)]
+	subject := strings.TrimSuffix(heldSubjects, ">") + heldTable(t) + "." + hex.EncodeToString(key[:])
+	if p.buf, err = p.enc.event(p.buf[:0], op, 0); err != nil {
+		return err
+	}
+	kind := plainHeader
+	if op == opHeld {
+		keys[key] = struct{}{}
+		p.m.held(t.Area.Slug)
+	} else {
+		kind = releasedHeader
+		delete(keys, key)
+	}
+	h.lane.add(p.enc.change.Position, subject, p.buf, kind)
+	p.touch(h.lane)
+	p.m.heldRows(t.Area.Slug, h.count(t.Area))
+	return nil
+}
+
+func (h *heldRows) count(area *catalog.Dataomraade) int {
+	n := 0
+	for _, t := range area.Tables {
+		n += len(h.keys[heldTable(t)])
+	}
+	return n
+}
