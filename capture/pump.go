@@ -57,6 +57,9 @@ func (p *pump) run(ctx context.Context) error {
 		case <-p.pub.Wake():
 		case f := <-p.between():
 			f()
+			if err := p.chunks(ctx); err != nil {
+				return err
+			}
 		case <-tick.C:
 			if err := p.tick(ctx); err != nil {
 				return err
@@ -96,6 +99,9 @@ func (p *pump) drain(ctx context.Context, tick <-chan time.Time) error {
 			}
 		case f := <-p.between():
 			f()
+			if err := p.chunks(ctx); err != nil {
+				return err
+			}
 		default:
 		}
 	}
@@ -127,11 +133,15 @@ func (p *pump) advance(ctx context.Context, b boundary) error {
 	return p.chunks(ctx)
 }
 
-// chunks publishes the chunks that the stream has passed.
+// chunks publishes the chunks that the stream has passed, between transactions.
 func (p *pump) chunks(ctx context.Context) error {
 	for len(p.watches) > 0 {
 		w := p.watches[0]
-		if w.read == nil || p.boundary.LSN < w.read.end {
+		if w.read == nil {
+			return nil
+		}
+		if p.boundary.LSN < w.read.end {
+			p.ask()
 			return nil
 		}
 		p.watches = slices.Delete(p.watches, 0, 1)
@@ -151,13 +161,10 @@ func (p *pump) chunks(ctx context.Context) error {
 // tick does what time asks for: marks, and the server's position for chunks
 // that wait for it.
 func (p *pump) tick(ctx context.Context) error {
-	if len(p.watches) > 0 && !p.decoder.open {
-		if err := p.chunks(ctx); err != nil {
+	if !p.decoder.open {
+		if err := p.chunks(ctx); err != nil { // asks again, in case the answer came too early
 			return err
 		}
-	}
-	if len(p.watches) > 0 {
-		p.ask()
 	}
 	durable := p.pub.Durable()
 	pending := durable.LSN < p.boundary.LSN || p.decoder.open
