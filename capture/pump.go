@@ -17,6 +17,7 @@ type pump struct {
 	decoder *decoder
 	pub     Publisher
 	ask     func() // makes the server report its position soon
+	asked   time.Time
 	metrics *Metrics
 	mark    time.Duration
 
@@ -141,7 +142,10 @@ func (p *pump) chunks(ctx context.Context) error {
 			return nil
 		}
 		if p.boundary.LSN < w.read.end {
-			p.ask()
+			if now := time.Now(); now.Sub(p.asked) > tickEvery/4 {
+				p.ask()
+				p.asked = now
+			}
 			return nil
 		}
 		p.watches = slices.Delete(p.watches, 0, 1)
