@@ -1,0 +1,9 @@
+// Package testdata holds the files that the synthetic mirror and the bench are made from.
+package testdata
+
+import "embed"
+
+// Files holds corrections.yaml, mirror/ (names, texts, proportions) and bench/ (workloads).
+//
+//go:embed corrections.yaml mirror
+var Files embed.FS
