@@ -156,8 +156,8 @@ func (l tableLoader) owners(f *ownersFile) {
 
 func (l tableLoader) owner(a Axis, missing missing, f *ownerFile) {
 	p := l.p.in("owners", a.String())
-	if d := l.t.Area; d.State != Internal && !d.HasAudience(a) {
-		l.errorf(p, "table %s has a %s owner, but the area's audience has no %s: remove the owner or widen the audience", l.t, a, a)
+	if d := l.t.Area; len(d.Audience) > 0 && !d.HasAudience(a) {
+		l.errorf(p, "table %s names the owner %s, but the area's audience has no %s: remove the owner or widen the audience", l.t, a, a)
 	}
 	i, _ := l.column(f.Column, "owner", p.in("column"))
 	if f.Missing != 0 {
@@ -226,6 +226,8 @@ func (l tableLoader) identity() {
 				l.errorf(p, "identity default leaves column %s out of old rows, and it decides who owns them: use full or an index", l.t.Columns[i].Name)
 			}
 		}
+	case named && index == "":
+		l.errorf(p, "identity: name the index, such as index:samtale_rute")
 	case named:
 		l.identifier(index, "identity", l.p)
 		for _, i := range l.t.Routing() {

@@ -83,7 +83,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"only a comment", "# nothing\n", "a.yaml: the file is empty"},
 		{"null", "~\n", "a.yaml:1: the file has no value: give one or remove the key"},
 		{"syntax", "title: a\ncount: [1\n", "a.yaml:2: not valid YAML: did not find expected ',' or ']'"},
-		{"indentation", "title: a\nparts:\n  - name: b\n - name: c\n", "a.yaml:3: not valid YAML: did not find expected '-' indicator"},
+		{"indentation", "title: a\nparts:\n  - name: b\n - name: c\n", "a.yaml:4: not valid YAML: did not find expected key"},
 		{"tab", "title:\n\tx: 1\n", "a.yaml:2: not valid YAML: found character that cannot start any token"},
 		{"not UTF-8", "title: \xff\n", "a.yaml: not valid YAML: invalid leading UTF-8 octet"},
 		{"two documents", "title: a\n---\ntitle: b\n", "a.yaml:2: a second document begins here: only one is allowed"},
