@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -102,7 +104,7 @@ func newCatalogSQL(a *app, folder *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprint(a.stdout, c.DDL())
+			_, err = fmt.Fprint(a.stdout, catalog.DDL(c))
 			return err
 		},
 	}
@@ -151,7 +153,7 @@ func describeAll(c *catalog.Catalog) []areaView {
 
 func describe(d *catalog.Dataomraade, tables bool) areaView {
 	v := areaView{Slug: d.Slug, Name: d.Name, Description: d.Description, Version: d.Version, State: d.State.String(), Open: d.Open(),
-		Audience: []string{}, Sensitivity: d.Sensitivity.String(), Frequency: d.Frequency.String(), Retention: d.Retention.String(), LegalBasis: d.LegalBasis}
+		Audience: []string{}, Sensitivity: d.Sensitivity.String(), Frequency: d.Frequency.String(), Retention: days(d.Retention), LegalBasis: d.LegalBasis}
 	for _, axis := range d.Audience {
 		v.Audience = append(v.Audience, axis.String())
 	}
@@ -169,6 +171,14 @@ func describe(d *catalog.Dataomraade, tables bool) areaView {
 		v.Tables = append(v.Tables, tv)
 	}
 	return v
+}
+
+// days writes a duration in days when it is a whole number of them, as catalogue files do.
+func days(d time.Duration) string {
+	if d%(24*time.Hour) == 0 {
+		return strconv.Itoa(int(d/(24*time.Hour))) + "d"
+	}
+	return d.String()
 }
 
 func (a *app) listAreas(c *catalog.Catalog) error {

@@ -45,17 +45,16 @@ type Config struct {
 
 // Postgres is the mirror to read from.
 type Postgres struct {
-	URL          Secret `yaml:"url"`
+	URL          Secret `yaml:"url"`           // in a loaded Config with the password from elsewhere in it
 	PasswordFile string `yaml:"password_file"` // first line is the password
 	Slot         string `yaml:"slot"`
 	Publication  string `yaml:"publication"`
-
-	password Secret // from the environment or the file; goes over the one in URL
 }
 
 // NATS is where events go: the server inside this process, or a cluster.
 type NATS struct {
-	URL         string   `yaml:"url"` // empty: embedded; several servers with commas
+	URL         string   `yaml:"url"`     // empty: embedded; several servers with commas
+	Monitor     []string `yaml:"monitor"` // http address of every server, where sync_interval can be seen
 	Credentials string   `yaml:"credentials"`
 	TLS         TLS      `yaml:"tls"`
 	Replicas    int      `yaml:"replicas"`
@@ -204,48 +203,53 @@ func under(base, p string) string {
 	return filepath.Join(base, p)
 }
 
-// environment puts the variables of docs/CONFIG.md over the file. A password file is read here, after everything that may name it.
+// environment puts the variables of docs/CONFIG.md over the file. A password from a variable or a file becomes part of the URL.
 func (c *Config) environment(getenv func(string) string) error {
+	var password string
 	for _, v := range []struct {
 		name string
 		set  func(string)
 	}{
 		{"SUPSTREAM_POSTGRES_URL", func(s string) { c.Postgres.URL = Secret(s) }},
-		{"SUPSTREAM_POSTGRES_PASSWORD", func(s string) { c.Postgres.password = Secret(s) }},
+		{"SUPSTREAM_POSTGRES_PASSWORD", func(s string) { password = s }},
 		{"SUPSTREAM_POSTGRES_PASSWORD_FILE", func(s string) { c.Postgres.PasswordFile = s }},
 		{"SUPSTREAM_NATS_URL", func(s string) { c.NATS.URL = s }},
+		{"SUPSTREAM_NATS_MONITOR", func(s string) { c.NATS.Monitor = strings.Split(s, ",") }},
 		{"SUPSTREAM_NATS_CREDENTIALS", func(s string) { c.NATS.Credentials = s }},
 	} {
 		if s := getenv(v.name); s != "" {
 			v.set(s)
 		}
 	}
-	if c.Postgres.PasswordFile == "" || c.Postgres.password != "" {
-		return nil
+	if c.Postgres.PasswordFile != "" && password == "" {
+		text, err := os.ReadFile(c.Postgres.PasswordFile)
+		if err != nil {
+			return fmt.Errorf("postgres.password_file: %w", err)
+		}
+		password, _, _ = strings.Cut(string(text), "\n")
+		if password = strings.TrimSuffix(password, "\r"); password == "" {
+			return fmt.Errorf("postgres.password_file: the first line of %s is empty; it must be the password", c.Postgres.PasswordFile)
+		}
 	}
-	text, err := os.ReadFile(c.Postgres.PasswordFile)
-	if err != nil {
-		return fmt.Errorf("postgres.password_file: %w", err)
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	if c.Postgres.password = Secret(strings.TrimSuffix(line, "\r")); c.Postgres.password == "" {
-		return fmt.Errorf("postgres.password_file: the first line of %s is empty; it must be the password", c.Postgres.PasswordFile)
-	}
+	c.Postgres.URL = withPassword(c.Postgres.URL, password)
 	return nil
 }
 
-// ConnString is the URL with the password in it, for pgx. It must not be printed.
-func (p Postgres) ConnString() string {
-	if p.password == "" {
-		return string(p.URL)
+// withPassword puts a password into a connection string of either form, over the one that it may have.
+func withPassword(conn Secret, password string) Secret {
+	if conn == "" || password == "" {
+		return conn
 	}
-	if u, err := url.Parse(string(p.URL)); err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql") {
-		u.User = url.UserPassword(u.User.Username(), string(p.password))
-		return u.String()
+	if u, err := url.Parse(string(conn)); err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql") {
+		u.User = url.UserPassword(u.User.Username(), password)
+		return Secret(u.String())
 	}
-	quoted := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(string(p.password))
-	return string(p.URL) + " password='" + quoted + "'"
+	quoted := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(password)
+	return conn + Secret(" password='"+quoted+"'")
 }
+
+// ConnString is the URL in the clear, for pgx. It must not be printed.
+func (p Postgres) ConnString() string { return string(p.URL) }
 
 // catalog is the catalogue in folder, or the shipped one when folder is empty.
 func (a *app) catalog(folder string) (*catalog.Catalog, error) {

@@ -140,7 +140,15 @@ func (c *Config) checkNATS(refuse refuser) {
 			refuse("nats.url", "holds a user or password: use nats.credentials or nats.tls instead")
 		}
 	}
+	for _, address := range n.Monitor {
+		if u, err := url.Parse(address); err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
+			refuse("nats.monitor", "want the monitoring address of every server: http://host:8222")
+		}
+	}
 	if n.URL == "" {
+		if len(n.Monitor) > 0 {
+			refuse("nats.monitor", "is for a cluster: set nats.url, or remove it")
+		}
 		if n.Replicas > 1 {
 			refuse("nats.replicas", "%d replicas need a cluster: set nats.url", n.Replicas)
 		}
@@ -149,8 +157,13 @@ func (c *Config) checkNATS(refuse refuser) {
 				refuse(key, "is for a cluster: set nats.url, or remove it")
 			}
 		}
-	} else if n.Embedded.Listen != "" {
-		refuse("nats.embedded.listen", "nats.url names a cluster, so there is no embedded server: remove one of them")
+	} else {
+		if len(n.Monitor) == 0 {
+			refuse("nats.monitor", "list the monitoring address of every server (http://host:8222): there supstream sees that they sync before they acknowledge")
+		}
+		if n.Embedded.Listen != "" {
+			refuse("nats.embedded.listen", "nats.url names a cluster, so there is no embedded server: remove one of them")
+		}
 	}
 	if (n.TLS.Cert == "") != (n.TLS.Key == "") {
 		refuse("nats.tls", "cert and key belong together")

@@ -33,6 +33,7 @@ func TestExampleIsTheDefaults(t *testing.T) {
 	}
 	want := defaults()
 	want.Postgres.URL = "postgres://supstream@localhost:5432/dfdg"
+	want.NATS.Monitor = []string{}
 	want.place(".")
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("got  %#v\nwant %#v", *got, want)
@@ -59,6 +60,7 @@ roles: [capture, project]
 postgres: {url: "host=db dbname=dfdg", password_file: pw, slot: s2, publication: "Min publikation"}
 nats:
   url: nats://a:4222,tls://b:4222
+  monitor: [http://a:8222, https://b:8222]
   credentials: nats.creds
   tls: {ca: ca.pem, cert: c.pem, key: /k.pem}
   replicas: 3
@@ -78,8 +80,8 @@ log: {level: debug, format: json}
 	}
 	want := Config{
 		Mirror: "spejl-2", DataDir: "var", Catalog: "/etc/supstream/catalogue", Agreements: "aftaler", Roles: []string{"capture", "project"},
-		Postgres: Postgres{URL: "host=db dbname=dfdg", PasswordFile: "pw", Slot: "s2", Publication: "Min publikation", password: "from file"},
-		NATS:     NATS{URL: "nats://a:4222,tls://b:4222", Credentials: "nats.creds", TLS: TLS{"ca.pem", "c.pem", "/k.pem"}, Replicas: 3},
+		Postgres: Postgres{URL: "host=db dbname=dfdg password='from file'", PasswordFile: "pw", Slot: "s2", Publication: "Min publikation"},
+		NATS:     NATS{URL: "nats://a:4222,tls://b:4222", Monitor: []string{"http://a:8222", "https://b:8222"}, Credentials: "nats.creds", TLS: TLS{"ca.pem", "c.pem", "/k.pem"}, Replicas: 3},
 		Capture: Capture{BatchEvents: 10, BatchBytes: 1 << 20, Linger: 5 * time.Millisecond, MarkerInterval: time.Second,
 			Backfill: Backfill{ChunkRows: 100, RowsPerSecond: 5, Workers: 1}},
 		Projections: Projections{Every: 5 * time.Second, Memory: 2 << 20, Workers: 3, Dir: "/tmp/p"},
@@ -113,7 +115,7 @@ func TestConfigPlaces(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
-	const file = "postgres: {url: postgres://a@file/db, password_file: pw}\nnats: {url: nats://file:4222, credentials: file.creds}\n"
+	const file = "postgres: {url: postgres://a@file/db, password_file: pw}\nnats: {url: nats://file:4222, monitor: [http://file:8222], credentials: file.creds}\n"
 	for _, tc := range []struct {
 		name string
 		env  map[string]string
@@ -122,7 +124,7 @@ func TestEnvironment(t *testing.T) {
 	}{
 		{"file only", nil, "postgres://a:from%20file@file/db", [2]string{"nats://file:4222", "file.creds"}},
 		{"environment", map[string]string{"SUPSTREAM_POSTGRES_URL": "postgresql://b:old@env:1/db?sslmode=require", "SUPSTREAM_POSTGRES_PASSWORD": "p@ss/w",
-			"SUPSTREAM_NATS_URL": "nats://env:4222", "SUPSTREAM_NATS_CREDENTIALS": "env.creds"},
+			"SUPSTREAM_NATS_URL": "nats://env:4222", "SUPSTREAM_NATS_MONITOR": "http://env:8222", "SUPSTREAM_NATS_CREDENTIALS": "env.creds"},
 			"postgresql://b:p%40ss%2Fw@env:1/db?sslmode=require", [2]string{"nats://env:4222", "env.creds"}},
 		{"keywords", map[string]string{"SUPSTREAM_POSTGRES_URL": "host=x user=y", "SUPSTREAM_POSTGRES_PASSWORD": `it's \`},
 			`host=x user=y password='it\'s \\'`, [2]string{"nats://file:4222", "file.creds"}},
@@ -170,15 +172,19 @@ func TestConfigRefusals(t *testing.T) {
 		{"roles: [capture]\n", "supstream.yaml:1: roles: the embedded NATS server is inside this process, so capture and project belong together: list both, or set nats.url"},
 		{"postgres:\n  url: mysql://x\n  slot: Slot\n  publication: \"\"\n", "supstream.yaml:2: postgres.url: not a connection string: want postgres://user@host:5432/database or host=… dbname=…\n" +
 			"supstream.yaml:3: postgres.slot: want 1 to 63 lower-case letters, digits and _\nsupstream.yaml:4: postgres.publication: want a name of 1 to 63 bytes"},
-		{"nats:\n  replicas: 3\n  credentials: x\n  tls: {cert: c}\n", "supstream.yaml:2: nats.replicas: 3 replicas need a cluster: set nats.url\n" +
+		{"nats:\n  replicas: 3\n  credentials: x\n  tls: {cert: c}\n  monitor: [a:8222]\n", "supstream.yaml:2: nats.replicas: 3 replicas need a cluster: set nats.url\n" +
 			"supstream.yaml:3: nats.credentials: is for a cluster: set nats.url, or remove it\n" +
 			"supstream.yaml:4: nats.tls.cert: is for a cluster: set nats.url, or remove it\n" +
-			"supstream.yaml:4: nats.tls: cert and key belong together"},
-		{"nats:\n  url: http://a\n  replicas: 9\n  embedded: {listen: here}\n", "supstream.yaml:2: nats.url: want nats://host:4222 or tls://host:4222, several with commas\n" +
+			"supstream.yaml:4: nats.tls: cert and key belong together\n" +
+			"supstream.yaml:5: nats.monitor: want the monitoring address of every server: http://host:8222\n" +
+			"supstream.yaml:5: nats.monitor: is for a cluster: set nats.url, or remove it"},
+		{"nats:\n  url: http://a\n  replicas: 9\n  embedded: {listen: here}\n", "supstream.yaml:1: nats.monitor: list the monitoring address of every server (http://host:8222): " +
+			"there supstream sees that they sync before they acknowledge\n" +
+			"supstream.yaml:2: nats.url: want nats://host:4222 or tls://host:4222, several with commas\n" +
 			"supstream.yaml:3: nats.replicas: want 1 to 5\n" +
 			"supstream.yaml:4: nats.embedded.listen: nats.url names a cluster, so there is no embedded server: remove one of them\n" +
 			"supstream.yaml:4: nats.embedded.listen: want host:port, or empty for no port"},
-		{"nats: {url: \"nats://me:hemmelig@a:4222\"}\n", "supstream.yaml:1: nats.url: holds a user or password: use nats.credentials or nats.tls instead"},
+		{"nats: {url: \"nats://me:hemmelig@a:4222\", monitor: [http://a:8222]}\n", "supstream.yaml:1: nats.url: holds a user or password: use nats.credentials or nats.tls instead"},
 		{"nats: {embedded: {max_store: 1MiB}}\n", "supstream.yaml:1: nats.embedded.max_store: want 64MiB to 1024TiB"},
 		{"capture:\n  batch_events: 0\n  batch_bytes: 1B\n  linger: 0s\n  marker_interval: 2h\n  backfill:\n    chunk_rows: 1\n    rows_per_second: -1\n    workers: 0\n",
 			"supstream.yaml:2: capture.batch_events: want 1 to 10000\nsupstream.yaml:3: capture.batch_bytes: want 64KiB to 64MiB\n" +

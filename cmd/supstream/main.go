@@ -89,6 +89,7 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 		}
 		return usage(cmd, "unknown command %q of %s%s", args[0], cmd.CommandPath(), hint)
 	}}
+	g.SuggestionsMinimumDistance = 2
 	g.AddCommand(commands...)
 	return g
 }

@@ -22,7 +22,7 @@ func TestProgress(t *testing.T) {
 		{950 * time.Millisecond, 500_000, 2_000_000, "\rsamtale [██████··················]  25% 500,000/2,000,000 rows, 500,000/s, 3s left"},
 		{3 * time.Second, 2_000_000, 2_000_000, "\rsamtale [████████████████████████] 100% 2,000,000/2,000,000 rows, 500,000/s       "},
 		{0, 2_000_000, 2_000_000, "\rsamtale [████████████████████████] 100% 2,000,000/2,000,000 rows, 500,000/s"},
-		{time.Second, 2_500_000, 0, "\rsamtale 2,500,000 rows, 500,000/s                                       "},
+		{time.Second, 2_500_000, 0, "\rsamtale 2,500,000 rows, 500,000/s" + strings.Repeat(" ", 42)},
 	}
 	for i, s := range steps {
 		now = now.Add(s.after)
