@@ -99,7 +99,7 @@ const (
 // a code tells it by its class; what is not understood is permanent only when
 // it is about the data, the catalogue or the settings.
 func classify(err error) string {
-	var drift *DriftError
+	var drift *catalog.DriftError
 	var pg *pgconn.PgError
 	var perm interface{ Permanent() bool }
 	switch {
@@ -145,6 +145,9 @@ func (c *Capturer) session(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	if err := refuseDrift(ctx, conn, c.cfg.Catalog); err != nil {
+		return err
+	}
 	if err := ensurePublication(ctx, conn, c.cfg.Publication, c.cfg.Catalog); err != nil {
 		return err
 	}

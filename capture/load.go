@@ -66,10 +66,10 @@ func (r *chunkRead) rows(ctx context.Context, tx pgx.Tx, limit int) error {
 	t := r.chunk.Table
 	var names, key, params []string
 	for _, c := range t.Columns {
-		names = append(names, quote(c.Name))
+		names = append(names, catalog.QuoteIdentifier(c.Name))
 	}
 	for i, at := range t.Key {
-		key = append(key, quote(t.Columns[at].Name))
+		key = append(key, catalog.QuoteIdentifier(t.Columns[at].Name))
 		params = append(params, fmt.Sprintf("$%d", i+1))
 	}
 	where, args := "", [][]byte(nil)
@@ -80,7 +80,7 @@ func (r *chunkRead) rows(ctx context.Context, tx pgx.Tx, limit int) error {
 		}
 	}
 	sql := fmt.Sprintf("SELECT %s FROM %s %s ORDER BY %s LIMIT %d",
-		strings.Join(names, ", "), qualified(t), where, strings.Join(key, ", "), limit)
+		strings.Join(names, ", "), t.SQL(), where, strings.Join(key, ", "), limit)
 	res := tx.Conn().PgConn().ExecParams(ctx, sql, args, nil, nil, nil).Read()
 	if res.Err != nil {
 		return res.Err
@@ -126,7 +126,7 @@ func (l *loader) position(ctx context.Context) (uint64, error) {
 
 // estimate is the planner's idea of the table's rows.
 func (l *loader) estimate(ctx context.Context, t *catalog.Table) (rows int64, err error) {
-	err = l.conn.QueryRow(ctx, "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = $1::text::regclass", qualified(t)).Scan(&rows)
+	err = l.conn.QueryRow(ctx, "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = $1::text::regclass", t.SQL()).Scan(&rows)
 	if err != nil {
 		return 0, fmt.Errorf("table %s: %w", t, err)
 	}

@@ -89,7 +89,7 @@ func rereader(conn *pgx.Conn) func(ctx context.Context, t *catalog.Table, row ca
 		var at []int
 		for i, v := range row {
 			if v.Kind == catalog.Unchanged {
-				names, at = append(names, quote(t.Columns[i].Name)), append(at, i)
+				names, at = append(names, catalog.QuoteIdentifier(t.Columns[i].Name)), append(at, i)
 			}
 		}
 		var where []string
@@ -98,10 +98,10 @@ func rereader(conn *pgx.Conn) func(ctx context.Context, t *catalog.Table, row ca
 			if row[i].Kind != catalog.Text {
 				return fmt.Errorf("table %s: a column of the key was not sent and cannot be looked up", t)
 			}
-			where = append(where, fmt.Sprintf("%s = $%d", quote(t.Columns[i].Name), n+1))
+			where = append(where, fmt.Sprintf("%s = $%d", catalog.QuoteIdentifier(t.Columns[i].Name), n+1))
 			args = append(args, row[i].Text)
 		}
-		sql := fmt.Sprintf("SELECT %s FROM %s WHERE %s", strings.Join(names, ", "), qualified(t), strings.Join(where, " AND "))
+		sql := fmt.Sprintf("SELECT %s FROM %s WHERE %s", strings.Join(names, ", "), t.SQL(), strings.Join(where, " AND "))
 		res := conn.PgConn().ExecParams(ctx, sql, args, nil, nil, nil).Read()
 		if res.Err != nil {
 			return fmt.Errorf("table %s: read large values again: %w", t, res.Err)
@@ -122,8 +122,3 @@ func textValue(b []byte) catalog.Value {
 	}
 	return catalog.Value{Kind: catalog.Text, Text: b}
 }
-
-// quote quotes an identifier.
-func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
-
-func qualified(t *catalog.Table) string { return pgx.Identifier{t.Schema, t.Name}.Sanitize() }

@@ -2,7 +2,7 @@ package capture
 
 import (
 	"context"
-	"fmt"
+	"slices"
 
 	"supstream/catalog"
 )
@@ -64,14 +64,13 @@ func (d *decoder) readRelation(ctx context.Context, w *wire) (*relation, error) 
 			return nil, err
 		}
 		if live != t.Columns[at].Type {
-			return nil, &DriftError{Table: t.String(), Column: c.name,
-				What: fmt.Sprintf("is %s in the mirror, %s in the catalogue", live, t.Columns[at].Type)}
+			return nil, &catalog.DriftError{Table: t, Column: c.name, Kind: catalog.TypeChanged, Want: t.Columns[at].Type, Have: live}
 		}
 	}
 	if missing > 0 {
-		return nil, &DriftError{Table: t.String(), Column: missingColumn(t, cols), What: "is in the catalogue but not in the mirror"}
+		return nil, &catalog.DriftError{Table: t, Column: missingColumn(t, cols), Kind: catalog.ColumnMissing}
 	}
-	return r, r.checkIdentity()
+	return r, r.checkIdentity(identity)
 }
 
 func missingColumn(t *catalog.Table, cols []announced) string {
@@ -89,41 +88,28 @@ func missingColumn(t *catalog.Table, cols []announced) string {
 
 // checkIdentity makes sure that the old row tells who had it: all columns that
 // decide on that must be part of the replica identity.
-func (r *relation) checkIdentity() error {
+func (r *relation) checkIdentity(identity byte) error {
 	if r.full {
 		return nil
 	}
-	for _, at := range RoutingColumns(r.table) {
+	for _, at := range slices.Concat(r.table.Key, r.table.Routing()) {
 		if !r.key[at] {
-			return &DriftError{Table: r.table.String(), Column: r.table.Columns[at].Name,
-				What: "decides who gets a row but is not part of the replica identity; run `supstream check` for the SQL that mends it"}
+			return &catalog.DriftError{Table: r.table, Kind: catalog.IdentityChanged, Want: r.table.Identity, Have: identityName(identity)}
 		}
 	}
 	return nil
 }
 
-// RoutingColumns are the columns of t whose old values capture needs: its key
-// and whatever decides who gets a row.
-func RoutingColumns(t *catalog.Table) []int {
-	cols := append([]int(nil), t.Key...)
-	for _, o := range t.Owners {
-		cols = append(cols, o.Column)
-		if o.Only != nil {
-			cols = append(cols, o.Only.Column)
-		}
+// identityName is a replica identity as a catalogue writes it; the name of an
+// index is not announced.
+func identityName(c byte) string {
+	switch c {
+	case 'd':
+		return "default"
+	case 'f':
+		return "full"
+	case 'i':
+		return "index"
 	}
-	if t.Draft != nil {
-		cols = append(cols, t.Draft.Column)
-	}
-	return cols
-}
-
-// DriftError is a table that is not as the catalogue describes it.
-type DriftError struct {
-	Table, Column string
-	What          string
-}
-
-func (e *DriftError) Error() string {
-	return fmt.Sprintf("table %s column %s: %s", e.Table, e.Column, e.What)
+	return "nothing"
 }

@@ -76,9 +76,9 @@ func createSlot(ctx context.Context, conn *pgconn.PgConn, name string) (uint64, 
 }
 
 func startReplication(ctx context.Context, conn *pgconn.PgConn, slot, publication string) error {
-	err := pglogrepl.StartReplication(ctx, conn, quoteSlot(slot), 0, pglogrepl.StartReplicationOptions{
+	err := pglogrepl.StartReplication(ctx, conn, catalog.QuoteIdentifier(slot), 0, pglogrepl.StartReplicationOptions{
 		Mode:       pglogrepl.LogicalReplication,
-		PluginArgs: []string{"proto_version '1'", "publication_names " + literal(quote(publication))},
+		PluginArgs: []string{"proto_version '1'", "publication_names " + literal(catalog.QuoteIdentifier(publication))},
 	})
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "55006" {
@@ -92,8 +92,6 @@ func startReplication(ctx context.Context, conn *pgconn.PgConn, slot, publicatio
 	}
 	return nil
 }
-
-func quoteSlot(name string) string { return quote(name) }
 
 func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
@@ -112,9 +110,9 @@ func published(c *catalog.Catalog) []*catalog.Table {
 func PublicationSQL(name string, c *catalog.Catalog) string {
 	var names []string
 	for _, t := range published(c) {
-		names = append(names, qualified(t))
+		names = append(names, t.SQL())
 	}
-	return fmt.Sprintf("CREATE PUBLICATION %s FOR TABLE %s WITH (publish_via_partition_root = true)", quote(name), strings.Join(names, ", "))
+	return fmt.Sprintf("CREATE PUBLICATION %s FOR TABLE %s WITH (publish_via_partition_root = true)", catalog.QuoteIdentifier(name), strings.Join(names, ", "))
 }
 
 // ensurePublication makes the publication, or adds the tables that are missing
@@ -142,7 +140,7 @@ func ensurePublication(ctx context.Context, conn *pgx.Conn, name string, c *cata
 		if slices.Contains(p.Tables, t.String()) {
 			continue
 		}
-		if _, err := conn.Exec(ctx, fmt.Sprintf("ALTER PUBLICATION %s ADD TABLE %s", quote(name), qualified(t))); err != nil {
+		if _, err := conn.Exec(ctx, fmt.Sprintf("ALTER PUBLICATION %s ADD TABLE %s", catalog.QuoteIdentifier(name), t.SQL())); err != nil {
 			return fmt.Errorf("add table %s to publication %s: %w", t, name, err)
 		}
 	}
@@ -162,9 +160,9 @@ type Publication struct {
 func (p Publication) Usable() error {
 	switch {
 	case !p.Complete:
-		return fmt.Errorf("publication %s leaves out inserts, updates, deletes or truncates: ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate')", p.Name, quote(p.Name))
+		return fmt.Errorf("publication %s leaves out inserts, updates, deletes or truncates: ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate')", p.Name, catalog.QuoteIdentifier(p.Name))
 	case !p.ViaRoot:
-		return fmt.Errorf("publication %s shows partitions instead of their table: ALTER PUBLICATION %s SET (publish_via_partition_root = true)", p.Name, quote(p.Name))
+		return fmt.Errorf("publication %s shows partitions instead of their table: ALTER PUBLICATION %s SET (publish_via_partition_root = true)", p.Name, catalog.QuoteIdentifier(p.Name))
 	case len(p.Filtered) > 0:
 		return fmt.Errorf("publication %s has a row filter or a column list on %s: drop the table from it and add it again without", p.Name, strings.Join(p.Filtered, ", "))
 	}
