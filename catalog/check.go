@@ -48,7 +48,7 @@ var drifts = [...]string{
 }
 
 // String returns the kind as it stands in logs and metrics.
-func (d Drift) String() string { return name(drifts[:], uint8(d), "drift") }
+func (d Drift) String() string { return nameOf(drifts[:], uint8(d), "drift") }
 
 // DriftError is one difference between the catalogue and the database. Column
 // is empty when the difference concerns the table as a whole. Want and Have

@@ -22,7 +22,7 @@ const (
 var states = [...]string{"", "planned", "test", "production", "closing", "closed", "internal"}
 
 // String returns the state as it is written in a catalogue file.
-func (s State) String() string { return name(states[:], uint8(s), "state") }
+func (s State) String() string { return nameOf(states[:], uint8(s), "state") }
 
 // ParseState is the inverse of State.String.
 func ParseState(s string) (State, error) {
@@ -49,7 +49,7 @@ const (
 var sensitivities = [...]string{"", "ikke_person", "almindelig", "fortrolig", "foelsom"}
 
 // String returns the sensitivity as it is written in a catalogue file.
-func (s Sensitivity) String() string { return name(sensitivities[:], uint8(s), "sensitivity") }
+func (s Sensitivity) String() string { return nameOf(sensitivities[:], uint8(s), "sensitivity") }
 
 // ParseSensitivity is the inverse of Sensitivity.String.
 func ParseSensitivity(s string) (Sensitivity, error) {
@@ -113,7 +113,7 @@ func (d *Dataomraade) SharesWithAlle() bool {
 	return slices.ContainsFunc(d.Tables, func(t *Table) bool { return t.Everybody })
 }
 
-func name(names []string, n uint8, kind string) string {
+func nameOf(names []string, n uint8, kind string) string {
 	if n == 0 || int(n) >= len(names) {
 		return fmt.Sprintf("%s(%d)", kind, n)
 	}

@@ -1,7 +1,6 @@
 package catalog_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,12 +13,11 @@ import (
 	"supstream/catalog"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected texts in testdata")
-
+// golden compares with a file of testdata, or rewrites it if UPDATE is set.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
-	if *update {
+	if os.Getenv("UPDATE") != "" {
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -29,7 +27,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s differs; run go test -update and look at the difference", path)
+		t.Errorf("%s differs; run UPDATE=1 go test and look at the difference", path)
 	}
 }
 

@@ -44,7 +44,10 @@ func load(fsys fs.FS, dir string) (*Catalog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the catalogue folder: %w", err)
 	}
-	l := loader{tables: map[tableName]place{}, slugs: map[string]place{}}
+	l := loader{
+		cat:   Catalog{tables: map[tableName]*Table{}},
+		areas: map[string]place{}, tables: map[tableName]place{},
+	}
 	for _, e := range entries {
 		name := path.Join(dir, e.Name())
 		switch {
@@ -78,29 +81,27 @@ func load(fsys fs.FS, dir string) (*Catalog, error) {
 // loader gathers the catalogue and what is wrong with it.
 type loader struct {
 	cat     Catalog
-	areas   int              // files seen
+	files   int              // areas seen, readable or not
 	brugere bool             // brugere.yaml seen
-	slugs   map[string]place // of areas
+	areas   map[string]place // by slug
 	tables  map[tableName]place
 	errs    []error
 }
 
 // place is where something was declared.
 type place struct {
+	file string
 	doc  *yamlfile.Document
 	path []any
 }
 
 func (p place) in(steps ...any) place {
-	return place{p.doc, append(slices.Clip(p.path), steps...)}
+	p.path = append(slices.Clip(p.path), steps...)
+	return p
 }
 
 // String returns file:line.
-func (p place) String() string {
-	var at *yamlfile.Error
-	errors.As(p.doc.Errorf(p.path, ""), &at)
-	return fmt.Sprintf("%s:%d", at.File, at.Line)
-}
+func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.doc.Line(p.path...)) }
 
 func (l *loader) fail(err error) { l.errs = append(l.errs, err) }
 
@@ -121,17 +122,19 @@ func once[K comparable](l *loader, seen map[K]place, key K, p place, format stri
 
 // whole checks what concerns all files together.
 func (l *loader) whole(brugereName string) {
-	if l.areas == 0 {
+	if l.files == 0 {
 		l.fail(errors.New("the catalogue folder has no dataområde: give a folder with one .yaml file per dataområde"))
 	}
 	if !l.brugere {
 		l.fail(&yamlfile.Error{File: brugereName, Msg: "the file is missing: list the kommuner and a-kasser that may receive rows"})
-		return
+	}
+	if l.cat.brugere[Alle].list == nil {
+		return // missing or not readable, and reported
 	}
 	for _, d := range l.cat.areas {
 		for _, a := range d.Audience {
 			if d.Open() && len(l.cat.Brugere(a)) == 0 {
-				l.errorf(place{l.slugs[d.Slug].doc, []any{"audience"}}, "audience %s, but %s knows no %s: add them or close the area", a, brugereName, a)
+				l.errorf(l.areas[d.Slug].in("audience"), "audience %s, but %s knows no %s: add them or close the area", a, brugereName, a)
 			}
 		}
 	}
@@ -143,12 +146,11 @@ func (l *loader) brugereFile(name string, data []byte) {
 	doc, err := yamlfile.Decode(name, data, &f)
 	if err != nil {
 		l.fail(err)
-	}
-	if doc == nil {
 		return
 	}
-	l.axis(Kommune, f.Kommune, place{doc, []any{"kommune"}})
-	l.axis(Akasse, f.Akasse, place{doc, []any{"akasse"}})
+	p := place{file: name, doc: doc}
+	l.axis(Kommune, f.Kommune, p.in("kommune"))
+	l.axis(Akasse, f.Akasse, p.in("akasse"))
 	alle := Bruger{Axis: Alle}
 	l.cat.brugere[Alle] = brugere{list: []Bruger{alle}, names: map[string]string{alle.Kode: "alle"}}
 }

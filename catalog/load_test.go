@@ -239,6 +239,7 @@ func TestLoadErrorsOfFolders(t *testing.T) {
 			"brugere.yaml:8: code: want 1 to 16 digits or lower-case letters a-z, not only zeros"},
 		{"code twice", map[string]string{"a.yaml": areaYAML, "brugere.yaml": brugereYAML + "  - {code: '0908', name: 3F}\n"},
 			"brugere.yaml:6: the akasse 0908 is listed twice: leading zeros do not count (first in brugere.yaml:5)"},
+		{"brugere not readable", map[string]string{"a.yaml": areaYAML, "brugere.yaml": "kommune: [{code: [1], name: A}]\n"}, "brugere.yaml:1: code: want a text"},
 		{"no name", map[string]string{"a.yaml": areaYAML, "brugere.yaml": brugereYAML + "  - {code: '909'}\n"}, "brugere.yaml:6: akasse 909 has no name"},
 		{"errors of several files", map[string]string{"b.yaml": "slog: b\n", "a.yaml": "slug: [a]\n", "brugere.yaml": "kommuner: []\n"}, "" +
 			"a.yaml:1: slug: want a text\n" +

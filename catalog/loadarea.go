@@ -30,14 +30,14 @@ const slugRule = "want 1 to 40 of a-z, 0-9 and _, a letter first (write ae, oe, 
 
 // areaFile reads and checks one dataområde.
 func (l *loader) areaFile(name string, data []byte) {
-	l.areas++
+	l.files++
 	var f areaFile
 	doc, err := yamlfile.Decode(name, data, &f)
 	if err != nil {
 		l.fail(err)
 		return // what is built on a half-read file would only repeat its errors
 	}
-	p := place{doc, nil}
+	p := place{file: name, doc: doc}
 	d := &Dataomraade{
 		Slug: f.Slug, Package: f.Package, Name: f.Name, Description: f.Description, Version: f.Version,
 		State: f.State, Audience: f.Audience, Sensitivity: f.Sensitivity, ThirdParty: f.ThirdParty, Decision: f.Decision,
@@ -61,15 +61,12 @@ func (l *loader) areaFile(name string, data []byte) {
 		if t.Slug != "" {
 			once(l, seen, t.Slug, p, "the table slug %s is used twice in the area: give one of them another slug", t.Slug)
 		}
-		if l.cat.tables == nil {
-			l.cat.tables = map[tableName]*Table{}
-		}
 		id := tableName{t.Schema, t.Name}
 		if once(l, l.tables, id, p, "table %s is listed twice: a table belongs to exactly one area", t) {
 			l.cat.tables[id] = t
 		}
 	}
-	if d.Slug != "" && once(l, l.slugs, d.Slug, p.in("slug"), "the slug %s is used by two areas: slugs are unique", d.Slug) {
+	if d.Slug != "" && once(l, l.areas, d.Slug, p, "the slug %s is used by two areas: slugs are unique", d.Slug) {
 		l.cat.areas = append(l.cat.areas, d)
 	}
 }

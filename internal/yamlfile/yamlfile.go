@@ -151,8 +151,8 @@ func child(node *yaml.Node, step any) (at, next *yaml.Node) {
 	return nil, nil
 }
 
-// Join returns the errors as one, in the order of files and lines, each text
-// once. It opens up errors that Join or errors.Join made, leaves out nil, and
+// Join returns the errors as one, in the order of files and lines, after those
+// that name no file; a repeated text stands once. It opens up errors that Join or errors.Join made, leaves out nil, and
 // returns nil when nothing is left. errors.As finds each *Error in it.
 func Join(errs ...error) error {
 	var flat []error
@@ -160,10 +160,7 @@ func Join(errs ...error) error {
 		flat = flatten(flat, err)
 	}
 	slices.SortStableFunc(flat, func(a, b error) int {
-		var x, y *Error
-		if !errors.As(a, &x) || !errors.As(b, &y) {
-			return 0
-		}
+		x, y := whereOf(a), whereOf(b)
 		return cmp.Or(strings.Compare(x.File, y.File), cmp.Compare(x.Line, y.Line))
 	})
 	flat = slices.CompactFunc(flat, func(a, b error) bool { return a.Error() == b.Error() })
@@ -171,6 +168,14 @@ func Join(errs ...error) error {
 		return flat[0]
 	}
 	return errors.Join(flat...)
+}
+
+// whereOf returns the place of an error; one without a place comes first.
+func whereOf(err error) Error {
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return *e
+	}
+	return Error{}
 }
 
 func flatten(flat []error, err error) []error {

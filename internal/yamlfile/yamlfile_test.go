@@ -171,8 +171,8 @@ func TestJoin(t *testing.T) {
 	if err := yamlfile.Join(nil, yamlfile.Join()); err != nil {
 		t.Errorf("joined nothing: %v", err)
 	}
-	err := yamlfile.Join(at("b", 2), nil, errors.Join(at("b", 10), yamlfile.Join(at("a", 7), at("b", 2))), at("b", 0))
-	if got, want := err.Error(), "a:7: wrong\nb: wrong\nb:2: wrong\nb:10: wrong"; got != want {
+	err := yamlfile.Join(at("b", 2), nil, errors.Join(at("b", 10), yamlfile.Join(at("a", 7), at("b", 2))), errors.New("all wrong"), at("b", 0))
+	if got, want := err.Error(), "all wrong\na:7: wrong\nb: wrong\nb:2: wrong\nb:10: wrong"; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	var e *yamlfile.Error
