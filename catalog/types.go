@@ -64,10 +64,9 @@ func formOf(canonical string) Form {
 	switch {
 	case strings.HasSuffix(canonical, "]"):
 		return FormString
-	case base == "timestamp" || base == "timestamp without time zone":
-		if strings.HasSuffix(canonical, " with time zone") {
-			return FormTimestampTZ
-		}
+	case strings.HasPrefix(canonical, "timestamp") && strings.HasSuffix(canonical, " with time zone"):
+		return FormTimestampTZ
+	case strings.HasPrefix(canonical, "timestamp") && strings.HasSuffix(canonical, " without time zone"):
 		return FormTimestamp
 	}
 	switch base {
@@ -85,8 +84,6 @@ func formOf(canonical string) Form {
 		return FormJSON
 	case "date":
 		return FormDate
-	case "timestamp with time zone":
-		return FormTimestampTZ
 	}
 	return FormString
 }
