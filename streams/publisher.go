@@ -127,7 +127,9 @@ func OpenPublisher(ctx context.Context, nc *nats.Conn, cfg PublisherConfig) (*Pu
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to acknowledgements: %w", err)
 	}
-	if err := nc.FlushWithContext(ctx); err != nil {
+	flushCtx, cancel := context.WithTimeout(ctx, ackTimeout)
+	defer cancel()
+	if err := nc.FlushWithContext(flushCtx); err != nil {
 		return nil, fmt.Errorf("subscribe to acknowledgements: %w", err)
 	}
 	return p, nil
