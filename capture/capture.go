@@ -200,7 +200,11 @@ func (c *Capturer) slot(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgConn
 // slot until the first of them fails or ctx ends.
 func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgConn, pub Publisher, from uint64, created bool) error {
 	jobs := c.jobs(pub.Areas(), from, created)
-	if err := pub.Advance(ctx, Position{LSN: from}, time.Time{}); err != nil {
+	var clock time.Time
+	if err := conn.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&clock); err != nil {
+		return fmt.Errorf("read the clock of postgres: %w", err)
+	}
+	if err := pub.Advance(ctx, Position{LSN: from}, clock.UTC()); err != nil {
 		return err
 	}
 	q := newQueue()

@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -118,10 +119,18 @@ func (p *Publisher) room(ctx context.Context, l *lane) error {
 	}
 }
 
-// stalled is an error when a batch has waited too long for its answer.
+// stalled is an error when a batch has waited too long for its answer, or the
+// connection it was sent on is gone.
 func (p *Publisher) stalled() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	select {
+	case <-p.lost:
+		if p.err == nil {
+			p.err = errors.New("the connection to NATS was lost")
+		}
+	default:
+	}
 	for _, l := range p.lanes {
 		if len(l.inflight) > 0 && p.now().Sub(l.inflight[0].sent) > ackTimeout {
 			p.err = fmt.Errorf("stream %s: no acknowledgement within %s", l.stream, ackTimeout)

@@ -125,12 +125,21 @@ func (h *heldRows) route(p *Publisher, c *capture.Change, before, after bool) er
 	return h.note(p, c.Table, keyHash(p.enc.hash[:keyHashLen]), opReleased)
 }
 
-// truncated releases everything held of the change's table.
-func (h *heldRows) truncated(p *Publisher, c *capture.Change) error {
+// truncated releases everything held of the change's table. That may be more
+// than a batch takes; a part that comes again after a crash does no harm.
+func (h *heldRows) truncated(ctx context.Context, p *Publisher, c *capture.Change) error {
 	if c.Position.Compare(h.lane.resume) <= 0 && !c.Position.Boundary() {
 		return nil
 	}
 	for key := range h.keys[heldTable(c.Table)] {
+		if h.lane.full(1) {
+			if err := h.lane.sendEvents(len(h.lane.tx.events)); err != nil {
+				return err
+			}
+			if err := h.lane.commit(ctx, h.lane.tx.from); err != nil {
+				return err
+			}
+		}
 		if err := h.note(p, c.Table, key, opReleased); err != nil {
 			return err
 		}

@@ -111,9 +111,11 @@ func (l *lane) add(pos capture.Position, subject string, data []byte, kind heade
 	t.events = append(t.events, txEvent{subject, len(t.data), kind})
 }
 
-// full reports whether the transaction has outgrown a batch.
-func (l *lane) full() bool {
-	return len(l.tx.events)+maxEventsPerChange > l.pub.cfg.BatchEvents || len(l.tx.data) > l.pub.cfg.BatchBytes
+// full reports whether the transaction, with n further events and the position
+// record, outgrows a batch.
+func (l *lane) full(n int) bool {
+	t := &l.tx
+	return len(t.events) > 0 && (len(t.events)+n >= l.pub.cfg.BatchEvents || len(t.data) > l.pub.cfg.BatchBytes)
 }
 
 // spill stores a part of a transaction that is larger than a batch: all but

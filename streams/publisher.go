@@ -82,6 +82,7 @@ type Publisher struct {
 	commits     uint64
 	inbox       string
 	contentType []string
+	lost        chan nats.Status // the connection's troubles
 
 	mu   sync.Mutex // guards what follows, and the lanes' inflight and durable
 	err  error
@@ -119,10 +120,16 @@ func OpenPublisher(ctx context.Context, nc *nats.Conn, cfg PublisherConfig) (*Pu
 		}
 		p.addLane(l)
 		p.byArea[area] = l
+		for _, t := range area.Tables {
+			if n := len(audience(cfg.Catalog, t)); n+2 > cfg.BatchEvents {
+				return nil, fmt.Errorf("batches of %d events are too small: a truncate of %s is told to %d authorities at once", cfg.BatchEvents, t, n)
+			}
+		}
 	}
 	if p.held, err = openHeldRows(ctx, js, p); err != nil {
 		return nil, err
 	}
+	p.lost = nc.StatusChanged(nats.DISCONNECTED, nats.RECONNECTING, nats.CLOSED)
 	p.sub, err = nc.Subscribe(p.inbox+"*.*", p.acknowledged)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to acknowledgements: %w", err)
@@ -140,9 +147,10 @@ func (p *Publisher) addLane(l *lane) {
 	p.lanes = append(p.lanes, l)
 }
 
-// Close lets go of the acknowledgement subscription. Batches in flight are
+// Close lets go of the connection. Batches in flight are
 // stored or not; the next publisher finds out.
 func (p *Publisher) Close() {
+	p.nc.RemoveStatusListener(p.lost)
 	if err := p.sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		p.log.Warn("unsubscribe from acknowledgements", "error", err)
 	}
@@ -161,9 +169,11 @@ func (p *Publisher) Publish(ctx context.Context, c *capture.Change) error {
 	if c.Position.Compare(l.resume) <= 0 {
 		return nil
 	}
-	if l.full() {
-		if err := l.spill(ctx); err != nil {
-			return err
+	for _, l := range []*lane{l, p.held.lane} {
+		if l.full(p.most(c)) {
+			if err := l.spill(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	if len(l.tx.events) == 0 && !l.tx.split {
@@ -173,12 +183,20 @@ func (p *Publisher) Publish(ctx context.Context, c *capture.Change) error {
 		l.oldest = c.CommitTime
 	}
 	p.part = 0
-	return p.events(l, c)
+	return p.events(ctx, l, c)
 }
 
-// maxEventsPerChange is the most messages a row change leads to: out of two
-// scopes and into two, and the batch's own position record.
-const maxEventsPerChange = 5
+// maxEventsPerChange is the most events a row change leads to: out of two
+// scopes and into two.
+const maxEventsPerChange = 4
+
+// most is the most events that c leads to in a stream.
+func (p *Publisher) most(c *capture.Change) int {
+	if c.Op == capture.Truncate {
+		return len(audience(p.cfg.Catalog, c.Table))
+	}
+	return maxEventsPerChange
+}
 
 // before is the last position in front of p, a position within a transaction.
 func before(p capture.Position) capture.Position {
@@ -188,12 +206,12 @@ func before(p capture.Position) capture.Position {
 
 // events encodes the events of c into the lane: what its owners before and
 // after the change each get to see.
-func (p *Publisher) events(l *lane, c *capture.Change) error {
+func (p *Publisher) events(ctx context.Context, l *lane, c *capture.Change) error {
 	if err := p.enc.begin(c); err != nil {
 		return err
 	}
 	if c.Op == capture.Truncate {
-		return p.truncate(l, c)
+		return p.truncate(ctx, l, c)
 	}
 	before, after := p.cfg.Catalog.Route(c.Table, c.Old, c.New)
 	for i := range before.Len() {
@@ -230,13 +248,13 @@ func (p *Publisher) events(l *lane, c *capture.Change) error {
 }
 
 // truncate tells everybody who may have rows of the table.
-func (p *Publisher) truncate(l *lane, c *capture.Change) error {
+func (p *Publisher) truncate(ctx context.Context, l *lane, c *capture.Change) error {
 	for _, b := range audience(p.cfg.Catalog, c.Table) {
 		if err := p.event(l, b, OpTruncate); err != nil {
 			return err
 		}
 	}
-	return p.held.truncated(p, c)
+	return p.held.truncated(ctx, p, c)
 }
 
 func (p *Publisher) touch(l *lane) {

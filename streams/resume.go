@@ -97,14 +97,14 @@ func (p *Publisher) PublishChunk(ctx context.Context, c *capture.Chunk) error {
 	change := capture.Change{Table: c.Table, Position: p.boundary, CommitTime: c.Time}
 	if c.Reset {
 		change.Op = capture.Truncate
-		if err := p.chunkChange(l, &change); err != nil {
+		if err := p.chunkChange(ctx, l, &change); err != nil {
 			return err
 		}
 	}
 	change.Op = capture.Read
 	for _, row := range c.Rows {
 		change.New = row
-		if err := p.chunkChange(l, &change); err != nil {
+		if err := p.chunkChange(ctx, l, &change); err != nil {
 			return err
 		}
 	}
@@ -125,9 +125,9 @@ func (p *Publisher) PublishChunk(ctx context.Context, c *capture.Chunk) error {
 
 // chunkChange sends the events of one change of a chunk. They share the
 // chunk's position; their parts are counted over the life of the stream.
-func (p *Publisher) chunkChange(l *lane, c *capture.Change) error {
+func (p *Publisher) chunkChange(ctx context.Context, l *lane, c *capture.Change) error {
 	p.part = l.part
-	if err := p.events(l, c); err != nil {
+	if err := p.events(ctx, l, c); err != nil {
 		return err
 	}
 	l.part = p.part
@@ -135,4 +135,4 @@ func (p *Publisher) chunkChange(l *lane, c *capture.Change) error {
 }
 
 // ChunkRows is the most rows that fit into one chunk.
-func (p *Publisher) ChunkRows() int { return max(1, (p.cfg.BatchEvents-maxEventsPerChange)/2) }
+func (p *Publisher) ChunkRows() int { return max(1, (p.cfg.BatchEvents-2)/2) }
