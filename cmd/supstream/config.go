@@ -76,7 +76,7 @@ type Embedded struct {
 
 // Capture is the way from Postgres to the streams.
 type Capture struct {
-	BatchEvents    int           `yaml:"batch_events"`
+	BatchEvents    int           `yaml:"batch_events"` // 0: what suits the server
 	BatchBytes     Bytes         `yaml:"batch_bytes"`
 	Linger         time.Duration `yaml:"linger"`
 	MarkerInterval time.Duration `yaml:"marker_interval"`
@@ -85,9 +85,8 @@ type Capture struct {
 
 // Backfill is how existing rows are read.
 type Backfill struct {
-	ChunkRows     int `yaml:"chunk_rows"`
+	ChunkRows     int `yaml:"chunk_rows"`      // 0: as many as a batch takes
 	RowsPerSecond int `yaml:"rows_per_second"` // 0: as fast as it goes
-	Workers       int `yaml:"workers"`
 }
 
 // Projections is the way from the streams to files.
@@ -118,11 +117,9 @@ func defaults() Config {
 		Postgres: Postgres{Slot: "supstream", Publication: "supstream"},
 		NATS:     NATS{Replicas: 1},
 		Capture: Capture{
-			BatchEvents:    1000,
 			BatchBytes:     4 << 20,
 			Linger:         time.Second,
 			MarkerInterval: 5 * time.Second,
-			Backfill:       Backfill{ChunkRows: 10_000, Workers: 2},
 		},
 		Projections: Projections{Memory: 64 << 20, Workers: 2},
 		HTTP:        HTTP{Listen: "127.0.0.1:9464"},

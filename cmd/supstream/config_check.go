@@ -69,13 +69,12 @@ func (c *Config) check(doc *yamlfile.Document) error {
 	if c.NATS.Embedded.MaxStore != 0 {
 		between("nats.embedded.max_store", int64(c.NATS.Embedded.MaxStore), 64<<20, 1<<50, size)
 	}
-	between("capture.batch_events", int64(c.Capture.BatchEvents), 1, 10_000, number)
+	between("capture.batch_events", int64(c.Capture.BatchEvents), 0, 10_000, number)
 	between("capture.batch_bytes", int64(c.Capture.BatchBytes), 64<<10, 64<<20, size)
 	between("capture.linger", int64(c.Capture.Linger), int64(time.Millisecond), int64(time.Minute), duration)
 	between("capture.marker_interval", int64(c.Capture.MarkerInterval), int64(100*time.Millisecond), int64(time.Hour), duration)
-	between("capture.backfill.chunk_rows", int64(c.Capture.Backfill.ChunkRows), 100, 1_000_000, number)
+	between("capture.backfill.chunk_rows", int64(c.Capture.Backfill.ChunkRows), 0, 1_000_000, number)
 	between("capture.backfill.rows_per_second", int64(c.Capture.Backfill.RowsPerSecond), 0, 10_000_000, number)
-	between("capture.backfill.workers", int64(c.Capture.Backfill.Workers), 1, 32, number)
 	between("projections.memory", int64(c.Projections.Memory), 1<<20, 1<<40, size)
 	between("projections.workers", int64(c.Projections.Workers), 1, 64, number)
 	if every := c.Projections.Every; every != 0 && every < c.Capture.MarkerInterval {
@@ -200,14 +199,6 @@ func hostPort(s string) bool {
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	return err == nil && n <= 65535
-}
-
-// requirePostgres is an error with the way out when no mirror is named.
-func (c *Config) requirePostgres() error {
-	if c.Postgres.URL != "" {
-		return nil
-	}
-	return badInput(fmt.Errorf("postgres.url is not set: put it into %s or into SUPSTREAM_POSTGRES_URL (postgres://user@host:5432/database)", defaultConfigFile))
 }
 
 // Secret is a text that is never printed: formatting, logging and JSON all show only whether there is one.

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 func document(t *testing.T, name string) string {
@@ -68,18 +67,17 @@ func TestCommandsDocument(t *testing.T) {
 		}
 	}
 	root := newRoot(&app{})
+	usageText := regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z-]+)`)
 	own := func(cmd *cobra.Command) []string {
-		var names []string
-		add := func(f *pflag.Flag) {
-			if !f.Hidden && f.Name != "help" {
-				names = append(names, f.Name)
-			}
-		}
+		names := []string{}
 		if cmd == root {
 			names = append(names, "help")
 		}
-		cmd.LocalNonPersistentFlags().VisitAll(add)
-		cmd.PersistentFlags().VisitAll(add)
+		for _, m := range usageText.FindAllStringSubmatch(cmd.LocalFlags().FlagUsages(), -1) {
+			if m[1] != "help" {
+				names = append(names, m[1])
+			}
+		}
 		slices.Sort(names)
 		return names
 	}

@@ -82,7 +82,7 @@ func TestRules(t *testing.T) {
 		{"constants in disguise", State, map[string]string{
 			"a/a.go": "package a\nimport \"errors\"\nvar ErrX = errors.New(\"x\")\nvar _ error = (*T)(nil)\nvar re = regexp.MustCompile(`a`)\nvar typ = reflect.TypeFor[int]()\n" +
 				"//go:embed x.txt\nvar text string\nvar names = [...]string{\"a\", \"b\"}\nfunc f() { names := 1; _ = names }",
-			"a/a_test.go": "package a\nvar odense = Bruger{1}",
+			"a/a_test.go": "package a\nvar binary string",
 		}, ""},
 		{"state", State, map[string]string{
 			"a/a.go": "package a\nvar count int\nvar mu sync.Mutex\nvar cache = map[string]int{}\nvar pool = sync.Pool{}\nvar def = New()\nvar ErrX = errors.New(\"x\")",
