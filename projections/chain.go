@@ -36,8 +36,11 @@ type Kind string
 const (
 	DeltaLoad Kind = "delta" // what changed since the file before
 	FullLoad  Kind = "full"  // everything that is there; replaces what the receiver has
-	TestLoad  Kind = "test"  // generated data, never real ones
+	TestLoad  Kind = "test"  // like a full load, of generated data
 )
+
+// Replaces tells whether a file of this kind replaces everything that the receiver has, whatever that is.
+func (k Kind) Replaces() bool { return k == FullLoad || k == TestLoad }
 
 // Letter is the kind in file names.
 func (k Kind) Letter() string {

@@ -23,7 +23,7 @@ type Manifest struct {
 	SchemaVersion int             `json:"schema_version"`
 	Catalog       string          `json:"catalog_version"`
 	Sequence      uint64          `json:"sequence"`
-	AppliesAfter  *uint64         `json:"applies_after,omitempty"` // full loads: the sequence of the file before
+	AppliesAfter  *uint64         `json:"applies_after,omitempty"` // not for deltas: the sequence of the file before
 	Previous      *Reference      `json:"previous,omitempty"`
 	Period        Period          `json:"period"`
 	From          Point           `json:"from"`
@@ -40,7 +40,7 @@ type Reference struct {
 	SHA256 string `json:"sha256"`
 }
 
-// Period is the time of the transactions in the file, on the clock of Postgres. Start is nil for a full load.
+// Period is the time of the transactions in the file, on the clock of Postgres. Start is there for deltas.
 type Period struct {
 	Start *time.Time `json:"start,omitempty"`
 	End   time.Time  `json:"end"`
@@ -148,7 +148,7 @@ func NewManifest(d *Delta, last *Manifest, lastRef *Reference) (*Manifest, error
 	if last != nil {
 		m.Sequence = last.Sequence + 1
 	}
-	if d.Kind == FullLoad {
+	if d.Kind.Replaces() {
 		after := m.Sequence - 1
 		m.AppliesAfter = &after
 		m.From = PointOf(streams.Mark{})
@@ -172,7 +172,7 @@ func NewManifest(d *Delta, last *Manifest, lastRef *Reference) (*Manifest, error
 // Repeats tells whether d is the delta that m already describes.
 func (m *Manifest) Repeats(d *Delta) bool {
 	same := m.Kind == d.Kind && m.To == PointOf(d.To) && m.Incarnation == d.To.Incarnation && m.Period.End.Equal(d.To.Time)
-	return same && (d.Kind == FullLoad || m.From == PointOf(d.From))
+	return same && (d.Kind.Replaces() || m.From == PointOf(d.From))
 }
 
 // schema is the empty contents of every table of an area, by table slug.
