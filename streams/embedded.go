@@ -138,6 +138,15 @@ func (e *Embedded) Healthy() error {
 	return nil
 }
 
+// Store is how many bytes the streams take and how many they may take.
+func (e *Embedded) Store() (used, limit int64, err error) {
+	info, err := e.srv.Jsz(nil)
+	if err != nil {
+		return 0, 0, fmt.Errorf("embedded NATS server: %w", err)
+	}
+	return int64(info.Store), info.Config.MaxStore, nil
+}
+
 // Option makes nats.Connect connect to this server.
 func (e *Embedded) Option() nats.Option { return nats.InProcessServer(e.srv) }
 

@@ -63,6 +63,7 @@ func newRoot(a *app) *cobra.Command {
 		newAftale(a),
 		newCatalog(a),
 		newConfig(a),
+		newRun(a),
 		newVerify(a),
 		newVersion(a),
 	)

@@ -46,10 +46,9 @@ const database = "mirror"
 
 // options change a world before it starts.
 type options struct {
-	citizens   int
-	agreements string // YAML
-	every      string // of deltas
-	extra      string // further configuration
+	citizens int
+	every    string // of deltas
+	extra    string // further configuration
 }
 
 // binary builds the command once.
@@ -104,7 +103,7 @@ func newWorld(ctx context.Context, t testing.TB, o options) *world {
 	}
 	port := freePort(t)
 	w.nats = fmt.Sprintf("nats://127.0.0.1:%d", port)
-	w.write("agreements.yaml", o.agreements)
+	w.write("agreements.yaml", register(vendors()))
 	w.config = w.write("supstream.yaml", fmt.Sprintf(`
 data_dir: data
 agreements: agreements.yaml

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/jackc/pgx/v5"
+
+	"supstream/capture"
+	"supstream/ops"
+	"supstream/projections"
+	"supstream/projections/durable"
+	"supstream/sinks"
+	"supstream/streams"
+)
+
+// capture starts the role capture: the streams are made, then the mirror is read.
+func (s *service) capture(ctx context.Context) error {
+	pg, err := s.config.Postgres.parse()
+	if err != nil {
+		return err
+	}
+	key, err := pseudonymKey(s.config.Keys)
+	if err != nil {
+		return err
+	}
+	if err := (streams.Topology{Catalog: s.catalog, Mirror: s.config.Mirror, Replicas: s.config.NATS.Replicas}).Apply(ctx, s.broker.js); err != nil {
+		return err
+	}
+	metrics := streams.NewMetrics(s.registry)
+	capturer := capture.New(capture.Config{
+		Postgres: pg, Catalog: s.catalog, Slot: s.config.Postgres.Slot, Publication: s.config.Postgres.Publication,
+		MarkEvery: s.config.Capture.MarkerInterval,
+		ChunkRows: s.config.Capture.Backfill.ChunkRows, RowsPerSecond: s.config.Capture.Backfill.RowsPerSecond,
+		Open: func(ctx context.Context) (capture.Publisher, error) {
+			return streams.OpenPublisher(ctx, s.broker.conn, streams.PublisherConfig{
+				Catalog: s.catalog, Mirror: s.config.Mirror, Key: key,
+				BatchEvents: s.config.batchEvents(), BatchBytes: int(s.config.Capture.BatchBytes), Linger: s.config.Capture.Linger,
+				Log: s.log, Metrics: metrics,
+			})
+		},
+		Progress: s.progress, Log: s.log, Metrics: capture.NewMetrics(s.registry),
+	})
+	s.group.Go(func() error {
+		if err := capturer.Run(ctx); err != nil {
+			return fmt.Errorf("capture: %w", err)
+		}
+		return nil
+	})
+	return nil
+}
+
+// project starts the role project: files for everybody who has a grant.
+func (s *service) project(ctx context.Context) error {
+	key, err := sinks.LoadOrCreateKey(filepath.Join(s.config.Keys, "manifest.pem"))
+	if err != nil {
+		return err
+	}
+	outbox, err := sinks.NewOutbox(durable.OS{}, s.config.Outbox, key)
+	if err != nil {
+		return err
+	}
+	cfg := projections.DefaultConfig(s.config.Projections.Dir)
+	cfg.Every, cfg.Memory, cfg.Areas = s.config.Projections.Every, int64(s.config.Projections.Memory), s.config.Projections.Workers
+	runner, err := projections.NewRunner(cfg, projections.Parts{
+		Catalog: s.catalog, Grants: s.register, Source: streams.NewReader(s.broker.js), Sink: outbox, Log: s.log, Registry: s.registry,
+	})
+	if err != nil {
+		return err
+	}
+	s.group.Go(func() error { return errors.Join(runner.Run(ctx), runner.Close()) })
+	return nil
+}
+
+// serve starts the role serve: metrics, health and status.
+func (s *service) serve(ctx context.Context) error {
+	if s.config.HTTP.Listen == "" {
+		return nil
+	}
+	cfg := ops.Config{
+		Listen: s.config.HTTP.Listen, Registry: s.registry,
+		Alive:  []ops.Check{{Name: "nats", Run: s.broker.healthy}},
+		Ready:  ops.Progress(s.registry, ops.DefaultLimits()),
+		Status: s.status, Log: s.log,
+		Disks: []ops.Disk{{Kind: "data", Path: s.config.DataDir}},
+	}
+	if s.broker.embedded != nil {
+		cfg.Store = s.broker.embedded.Store
+	}
+	server, err := ops.Listen(cfg)
+	if err != nil {
+		return err
+	}
+	s.log.Info("serving metrics and status", "address", server.Addr())
+	s.group.Go(func() error { return server.Run(ctx) })
+	return nil
+}
+
+// status adds what the metrics do not know.
+func (s *service) status(ctx context.Context, st *ops.Status) error {
+	st.Version, st.Mirror, st.Roles = readBuild().Version, s.config.Mirror, s.config.Roles
+	if st.Capture != nil {
+		st.Capture.Slot = s.config.Postgres.Slot
+	}
+	reader := streams.NewReader(s.broker.js)
+	for _, area := range s.catalog.Dataomraader() {
+		if !area.Open() {
+			continue
+		}
+		mark, err := reader.Newest(ctx, area.Slug)
+		switch {
+		case errors.Is(err, streams.ErrNoMark):
+		case err != nil:
+			return err
+		default:
+			st.Marked(area.Slug, mark.Position.String(), mark.Time)
+		}
+	}
+	return nil
+}
+
+// parse is the connection to Postgres. The parser's own error may show the password and is not passed on.
+func (p Postgres) parse() (*pgx.ConnConfig, error) {
+	if p.URL == "" {
+		return nil, badInput(errors.New("postgres.url is missing: set it in the configuration, or as SUPSTREAM_POSTGRES_URL"))
+	}
+	cfg, err := pgx.ParseConfig(p.ConnString())
+	if err != nil {
+		return nil, badInput(errors.New("postgres.url is not a connection string: want postgres://user@host:5432/database"))
+	}
+	return cfg, nil
+}
