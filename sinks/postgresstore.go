@@ -83,7 +83,7 @@ const stage = "supstream_stage"
 const stageRows = 2000
 
 // plainType is a type that every Postgres knows, as format_type writes it.
-var plainType = regexp.MustCompile(`^(smallint|integer|bigint|real|double precision|numeric|money|boolean|text|character|character varying|"char"|name|bytea|uuid|` +
+var plainType = regexp.MustCompile(`^(smallint|integer|bigint|real|double precision|numeric|money|boolean|text|character|character varying|"char"|name|bpchar|oid|bytea|uuid|` +
 	`date|time|timestamp|interval|json|jsonb|xml|inet|cidr|macaddr|macaddr8|bit|bit varying|tsvector|tsquery|point|line|lseg|box|path|polygon|circle|` +
 	`int4range|int8range|numrange|daterange|tsrange|tstzrange)(\([0-9, ]+\))?( with(out)? time zone)?(\[\])*$`)
 

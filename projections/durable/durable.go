@@ -60,14 +60,15 @@ const writeBuffer = 64 << 10
 // Write makes the file name hold exactly what fill writes, or leaves it as it was. A failed attempt removes its temporary file.
 func Write(fsys FS, name string, fill func(io.Writer) error) error {
 	temp := name + TempSuffix
-	if err := writeSynced(fsys, temp, fill); err != nil {
+	err := writeSynced(fsys, temp, fill)
+	if err == nil {
+		err = fsys.Rename(temp, name)
+	}
+	if err != nil {
 		if rerr := fsys.Remove(temp); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
 			return errors.Join(err, rerr)
 		}
 		return err
-	}
-	if err := fsys.Rename(temp, name); err != nil {
-		return fmt.Errorf("publish: %w", err)
 	}
 	if err := fsys.SyncDir(filepath.Dir(name)); err != nil {
 		return fmt.Errorf("sync directory: %w", err)
