@@ -18,11 +18,14 @@ type Reader struct {
 // NewReader returns a reader.
 func NewReader(js jetstream.JetStream) *Reader { return &Reader{js: js} }
 
-// Newest is the last place in the area's stream where a window may end, or
-// ErrNoMark.
+// Newest is the last place in the area's stream where a window may end. Before
+// the first, and before the stream is made, it is ErrNoMark.
 func (r *Reader) Newest(ctx context.Context, area string) (Mark, error) {
 	name := StreamName(area)
 	s, err := r.js.Stream(ctx, name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return Mark{}, fmt.Errorf("stream %s: %w", name, ErrNoMark)
+	}
 	if err != nil {
 		return Mark{}, fmt.Errorf("stream %s: %w", name, err)
 	}

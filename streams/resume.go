@@ -30,7 +30,7 @@ func openLane(ctx context.Context, js jetstream.JetStream, stream, position stri
 		subjects:    map[catalog.Bruger]string{},
 	}
 	if l.incarnation == "" {
-		return nil, fmt.Errorf("stream %s: metadata %s is missing: it was not made by supstream", stream, metaIncarnation)
+		return nil, &StreamError{stream, "has lost its metadata " + metaIncarnation + ": somebody else has changed its configuration"}
 	}
 	msg, err := s.GetLastMsgForSubject(ctx, position)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {

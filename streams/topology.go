@@ -46,6 +46,17 @@ func (t Topology) Plan(ctx context.Context, js jetstream.JetStream) ([]StreamPla
 	return plans, nil
 }
 
+// StreamError is a stream that cannot be used until somebody has mended it.
+type StreamError struct {
+	Stream string
+	What   string
+}
+
+func (e *StreamError) Error() string { return "stream " + e.Stream + " " + e.What }
+
+// Permanent says that trying again does not help.
+func (e *StreamError) Permanent() bool { return true }
+
 // Apply makes and corrects streams. It never deletes one and never touches
 // their messages.
 func (t Topology) Apply(ctx context.Context, js jetstream.JetStream) error {
@@ -63,7 +74,7 @@ func (t Topology) Apply(ctx context.Context, js jetstream.JetStream) error {
 		}
 		have := s.CachedInfo().Config
 		if have.Metadata[metaIncarnation] == "" {
-			return fmt.Errorf("stream %s exists but was not made by supstream: delete it, or use another JetStream account", want.Name)
+			return &StreamError{want.Name, "exists but was not made by supstream: delete it, or use another JetStream account"}
 		}
 		if len(differences(have, want)) == 0 {
 			continue

@@ -46,14 +46,39 @@ func openBroker(ctx context.Context, c *Config, log *slog.Logger) (*broker, erro
 	} else {
 		opts = append(opts, c.NATS.options()...)
 	}
-	if err := b.connect(ctx, c, url, opts); err != nil {
+	if err := b.connect(ctx, c, url, opts, log); err != nil {
 		b.close()
 		return nil, err
 	}
 	return b, nil
 }
 
-func (b *broker) connect(ctx context.Context, c *Config, url string, opts []nats.Option) (err error) {
+// A cluster that restarts is waited for, but not for ever: whoever started supstream wants to know of a wrong address.
+const (
+	connectPatience = 30 * time.Second
+	connectAgain    = time.Second
+)
+
+func (b *broker) connect(ctx context.Context, c *Config, url string, opts []nats.Option, log *slog.Logger) error {
+	begun := time.Now()
+	for {
+		err := b.try(ctx, c, url, opts)
+		if err == nil || b.embedded != nil || errors.Is(err, streams.ErrNotDurable) || time.Since(begun) > connectPatience {
+			return err
+		}
+		log.Warn("NATS is not there, trying again", "error", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(connectAgain):
+		}
+	}
+}
+
+func (b *broker) try(ctx context.Context, c *Config, url string, opts []nats.Option) (err error) {
+	if b.conn != nil {
+		b.conn.Close()
+	}
 	if b.conn, err = nats.Connect(url, opts...); err != nil {
 		return fmt.Errorf("connect to NATS: %w", err)
 	}

@@ -16,7 +16,7 @@ import (
 	"supstream/streams"
 )
 
-// capture starts the role capture: the streams are made, then the mirror is read.
+// capture starts the role capture: the streams are made and the mirror is read.
 func (s *service) capture(ctx context.Context) error {
 	pg, err := s.config.Postgres.parse()
 	if err != nil {
@@ -26,15 +26,16 @@ func (s *service) capture(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := (streams.Topology{Catalog: s.catalog, Mirror: s.config.Mirror, Replicas: s.config.NATS.Replicas}).Apply(ctx, s.broker.js); err != nil {
-		return err
-	}
+	topology := streams.Topology{Catalog: s.catalog, Mirror: s.config.Mirror, Replicas: s.config.NATS.Replicas}
 	metrics := streams.NewMetrics(s.registry)
 	capturer := capture.New(capture.Config{
 		Postgres: pg, Catalog: s.catalog, Slot: s.config.Postgres.Slot, Publication: s.config.Postgres.Publication,
 		MarkEvery: s.config.Capture.MarkerInterval,
 		ChunkRows: s.config.Capture.Backfill.ChunkRows, RowsPerSecond: s.config.Capture.Backfill.RowsPerSecond,
 		Open: func(ctx context.Context) (capture.Publisher, error) {
+			if err := topology.Apply(ctx, s.broker.js); err != nil {
+				return nil, err
+			}
 			return streams.OpenPublisher(ctx, s.broker.conn, streams.PublisherConfig{
 				Catalog: s.catalog, Mirror: s.config.Mirror, Key: key,
 				BatchEvents: s.config.batchEvents(), BatchBytes: int(s.config.Capture.BatchBytes), Linger: s.config.Capture.Linger,

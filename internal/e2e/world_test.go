@@ -22,6 +22,7 @@ import (
 	"supstream/capture"
 	"supstream/catalog"
 	"supstream/internal/mirror"
+	"supstream/internal/natstest"
 	"supstream/internal/pgtest"
 	"supstream/streams"
 )
@@ -33,7 +34,8 @@ type world struct {
 	catalog *catalog.Catalog
 	mirror  *mirror.Mirror
 	pg      *pgtest.Server
-	nats    string // URL
+	nats    string           // URL
+	server  *natstest.Server // nil when embedded
 	config  string
 	log     *logFile
 
@@ -47,8 +49,8 @@ const database = "mirror"
 // options change a world before it starts.
 type options struct {
 	citizens int
-	every    string // of deltas
-	extra    string // further configuration
+	every    string            // of deltas
+	external *natstest.Options // a NATS server of its own instead of the embedded one
 }
 
 // binary builds the command once.
@@ -66,6 +68,7 @@ var binary = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	natstest.Main()
 	code := m.Run()
 	if name, err := binary(); err == nil {
 		os.RemoveAll(filepath.Dir(name))
@@ -101,19 +104,18 @@ func newWorld(ctx context.Context, t testing.TB, o options) *world {
 			t.Fatal(err)
 		}
 	}
-	port := freePort(t)
-	w.nats = fmt.Sprintf("nats://127.0.0.1:%d", port)
+	broker := w.broker(o.external)
 	w.write("agreements.yaml", register(vendors()))
 	w.config = w.write("supstream.yaml", fmt.Sprintf(`
 data_dir: data
 agreements: agreements.yaml
 postgres: {url: %q}
-nats: {embedded: {listen: "127.0.0.1:%d"}}
+nats: %s
 capture: {marker_interval: 500ms}
 projections: {every: %s}
 http: {listen: ""}
 log: {level: debug}
-%s`, w.pg.URL(database), port, o.every, o.extra))
+`, w.pg.URL(database), broker, o.every))
 	w.log = &logFile{}
 	t.Cleanup(func() {
 		w.kill()
@@ -122,6 +124,18 @@ log: {level: debug}
 		}
 	})
 	return w
+}
+
+// broker decides where the streams are, and gives the configuration for it.
+func (w *world) broker(external *natstest.Options) string {
+	if external == nil {
+		port := freePort(w.t)
+		w.nats = fmt.Sprintf("nats://127.0.0.1:%d", port)
+		return fmt.Sprintf(`{embedded: {listen: "127.0.0.1:%d"}}`, port)
+	}
+	w.server = natstest.Start(w.t, *external)
+	w.nats = w.server.URL()
+	return fmt.Sprintf(`{url: %q, monitor: [%q]}`, w.server.URL(), w.server.MonitorURL())
 }
 
 func (w *world) write(name, text string) string {
