@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"supstream/internal/yamlfile"
 )
@@ -79,7 +80,11 @@ func LoadCorrections(fsys fs.FS, name string) ([]Correction, error) {
 	fail := func(path []any, format string, args ...any) { errs = append(errs, doc.Errorf(path, format, args...)) }
 	word := func(path []any, s string, allowed ...string) {
 		if !slices.Contains(allowed, s) {
-			fail(path, "%v: want one of %v", path[len(path)-1], allowed)
+			what := path[len(path)-1]
+			if _, element := what.(int); element {
+				what = path[len(path)-2]
+			}
+			fail(path, "%v: want one of %s", what, strings.Join(allowed, ", "))
 		}
 	}
 	if file.Version != 1 {

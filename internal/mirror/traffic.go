@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -336,12 +337,16 @@ func playFilterChange(ctx context.Context, x *tx) error {
 
 // playRollBack does a little of everything and takes it back.
 func playRollBack(ctx context.Context, x *tx) error {
+	removed := len(x.removed)
 	for _, play := range []func(context.Context, *tx) error{playInsert, playUpdate, playDelete, playMove} {
-		if err := play(ctx, x); err != nil {
+		if err := play(ctx, x); err != nil && !errors.Is(err, errIdle) {
 			return err
 		}
 	}
-	x.removed = x.removed[:len(x.removed)-1]
+	x.removed = x.removed[:min(removed, len(x.removed))] // nothing was
+	if x.rows == 0 {
+		return errIdle
+	}
 	return errRollBack
 }
 
