@@ -5,5 +5,5 @@ import "embed"
 
 // Files holds corrections.yaml, mirror/ (names, texts, proportions) and bench/ (workloads).
 //
-//go:embed corrections.yaml mirror
+//go:embed corrections.yaml mirror bench
 var Files embed.FS
