@@ -145,6 +145,9 @@ func (c *Capturer) session(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	if err := refuseSetup(ctx, conn, c.cfg.Catalog); err != nil {
+		return err
+	}
 	if err := refuseDrift(ctx, conn, c.cfg.Catalog); err != nil {
 		return err
 	}

@@ -31,19 +31,28 @@ func ReadTable(ctx context.Context, conn *pgx.Conn, t *catalog.Table) (*catalog.
 	}
 	if err == nil {
 		live.Identity = identityName(identity[0])
-		switch live.Identity {
-		case "default":
-			// A deferrable primary key is none to Postgres.
-			live.IdentityColumns, err = readIndexColumns(ctx, conn, oid, "i.indisprimary AND i.indimmediate")
-		case "index":
-			live.Identity = "index:" + index
-			live.IdentityColumns, err = readIndexColumns(ctx, conn, oid, "i.indisreplident")
-		}
+		err = readIdentityColumns(ctx, conn, oid, live)
+	}
+	if live.Identity == "index" {
+		live.Identity = "index:" + index
 	}
 	if err != nil {
 		return nil, fmt.Errorf("describe table %s: %w", t, err)
 	}
 	return live, nil
+}
+
+// readIdentityColumns lists the columns of the index that is the table's
+// replica identity, if one is.
+func readIdentityColumns(ctx context.Context, conn *pgx.Conn, oid uint32, live *catalog.LiveTable) (err error) {
+	switch live.Identity {
+	case "default":
+		// A deferrable primary key is none to Postgres.
+		live.IdentityColumns, err = readIndexColumns(ctx, conn, oid, "i.indisprimary AND i.indimmediate")
+	case "index":
+		live.IdentityColumns, err = readIndexColumns(ctx, conn, oid, "i.indisreplident")
+	}
+	return err
 }
 
 func readColumns(ctx context.Context, conn *pgx.Conn, oid uint32) ([]catalog.LiveColumn, error) {

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -39,9 +40,43 @@ func connect(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
 	cfg.RuntimeParams["idle_session_timeout"] = "0"
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("connect to postgres: %w", err)
+		return nil, connectError("connect to postgres", err)
 	}
 	return conn, nil
+}
+
+// ConnectError is a connection that did not come about.
+type ConnectError struct {
+	Step     string
+	Err      error
+	Fix      string
+	Answered bool // Postgres was there and refused
+}
+
+func (e *ConnectError) Error() string { return fmt.Sprintf("%s: %v: %s", e.Step, e.Err, e.Fix) }
+
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+func connectError(step string, err error) error {
+	e := &ConnectError{Step: step, Err: err, Fix: "does Postgres run, and is postgres.url its address?"}
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return e
+	}
+	e.Answered = true
+	switch pg.Code {
+	case "28P01":
+		e.Fix = "set the password in postgres.password_file or SUPSTREAM_POSTGRES_PASSWORD"
+	case "28000":
+		e.Fix = "the role must exist and be allowed to log in from here (pg_hba.conf)"
+	case "3D000":
+		e.Fix = "is the database in postgres.url the mirror?"
+	case "53300":
+		e.Fix = "set max_connections to a larger number, then restart Postgres"
+	default:
+		e.Fix = "see the log of Postgres"
+	}
+	return e
 }
 
 // connectReplication opens a replication connection with the pinned settings.
@@ -53,7 +88,7 @@ func connectReplication(ctx context.Context, cfg *pgx.ConnConfig) (*pgconn.PgCon
 	c.RuntimeParams["replication"] = "database"
 	conn, err := pgconn.ConnectConfig(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("open replication connection: %w", err)
+		return nil, connectError("open replication connection", err)
 	}
 	return conn, nil
 }

@@ -126,7 +126,7 @@ func ensurePublication(ctx context.Context, conn *pgx.Conn, name string, c *cata
 	}
 	if !p.Exists {
 		if _, err := conn.Exec(ctx, PublicationSQL(name, c)); err != nil {
-			return fmt.Errorf("create publication %s: %w", name, err)
+			return fmt.Errorf("create publication %s: %w: the owner of the tables can make it; `supstream check` prints the statement", name, err)
 		}
 		return nil
 	}
@@ -141,7 +141,7 @@ func ensurePublication(ctx context.Context, conn *pgx.Conn, name string, c *cata
 			continue
 		}
 		if _, err := conn.Exec(ctx, fmt.Sprintf("ALTER PUBLICATION %s ADD TABLE %s", catalog.QuoteIdentifier(name), t.SQL())); err != nil {
-			return fmt.Errorf("add table %s to publication %s: %w", t, name, err)
+			return fmt.Errorf("add table %s to publication %s: %w: the owner of the table can do it; `supstream check` prints the statement", t, name, err)
 		}
 	}
 	return nil
