@@ -92,8 +92,16 @@ func (e *DriftError) remedy() string {
 	if index, named := strings.CutPrefix(e.Table.Identity, "index:"); named {
 		return fmt.Sprintf("make a unique index over the key and the columns that decide who owns a row, then ALTER TABLE %s REPLICA IDENTITY USING INDEX %s", e.Table.SQL(), QuoteIdentifier(index))
 	}
-	return fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY %s", e.Table.SQL(), strings.ToUpper(e.Table.Identity))
+	identity := strings.ToUpper(e.Table.Identity)
+	if e.Table.Identity == "default" && e.Have == unusableDefault {
+		identity = "FULL, or make the primary key not deferrable"
+	}
+	return fmt.Sprintf("ALTER TABLE %s REPLICA IDENTITY %s", e.Table.SQL(), identity)
 }
+
+// unusableDefault is the default identity of a table where Postgres does not
+// see a primary key.
+const unusableDefault = "default without a primary key that is not deferrable"
 
 // Check compares a table of the catalogue with the database. live is nil if
 // the database has no such table. The differences come in the order of the
@@ -139,7 +147,11 @@ func Check(t *Table, live *LiveTable) []*DriftError {
 		add(KeyChanged, "", strings.Join(key, ", "), strings.Join(live.Key, ", "))
 	}
 	if !t.identified(live) {
-		add(IdentityChanged, "", t.Identity, live.Identity)
+		have := live.Identity
+		if have == "default" && len(live.IdentityColumns) == 0 {
+			have = unusableDefault
+		}
+		add(IdentityChanged, "", t.Identity, have)
 	}
 	return found
 }

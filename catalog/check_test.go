@@ -72,6 +72,9 @@ func TestCheck(t *testing.T) {
 		{"full for default", "kode", func(l *catalog.LiveTable) { l.Identity = "full" }, ""},
 		{"identity nothing", "kode", func(l *catalog.LiveTable) { l.Identity, l.IdentityColumns = "nothing", nil },
 			`identity_changed: table public.kode has replica identity nothing, want default: ALTER TABLE "public"."kode" REPLICA IDENTITY DEFAULT`},
+		{"deferrable primary key for default", "kode", func(l *catalog.LiveTable) { l.IdentityColumns = nil },
+			`identity_changed: table public.kode has replica identity default without a primary key that is not deferrable, want default: ` +
+				`ALTER TABLE "public"."kode" REPLICA IDENTITY FULL, or make the primary key not deferrable`},
 		{"identity of a named index", "referat", func(l *catalog.LiveTable) { l.Identity, l.IdentityColumns = "default", []string{"id"} },
 			`identity_changed: table public.referat has replica identity default, want index:rute: make a unique index over the key and the columns that decide who owns a row, then ALTER TABLE "public"."referat" REPLICA IDENTITY USING INDEX "rute"`},
 	}
