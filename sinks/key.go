@@ -26,12 +26,12 @@ func KeyID(key ed25519.PublicKey) string {
 // LoadOrCreateKey reads the signing key from a file (PKCS #8, PEM), and makes it when the file is not there. The file must be
 // readable by its owner only.
 func LoadOrCreateKey(path string) (ed25519.PrivateKey, error) {
-	key, err := loadKey(path)
+	key, err := LoadKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := createKey(path); err != nil {
 			return nil, fmt.Errorf("signing key: %w", err)
 		}
-		key, err = loadKey(path)
+		key, err = LoadKey(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)
@@ -39,7 +39,8 @@ func LoadOrCreateKey(path string) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-func loadKey(path string) (ed25519.PrivateKey, error) {
+// LoadKey reads the signing key from a file. It is an error matching fs.ErrNotExist when the file is not there.
+func LoadKey(path string) (ed25519.PrivateKey, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

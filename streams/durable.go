@@ -21,11 +21,14 @@ func CheckDurable(ctx context.Context, nc *nats.Conn, monitors []string) error {
 	}
 	asked := map[string]bool{}
 	for _, url := range monitors {
-		id, err := checkServer(ctx, url)
+		s, err := AskServer(ctx, url)
+		if err == nil {
+			err = s.Usable()
+		}
 		if err != nil {
 			return fmt.Errorf("NATS server at %s: %w", url, err)
 		}
-		asked[id] = true
+		asked[s.ID] = true
 	}
 	if id := nc.ConnectedServerId(); !asked[id] {
 		return fmt.Errorf("connected to NATS server %s, which is not among nats.monitor: list every server of the cluster", nc.ConnectedServerName())
@@ -36,43 +39,69 @@ func CheckDurable(ctx context.Context, nc *nats.Conn, monitors []string) error {
 	return nil
 }
 
-func checkServer(ctx context.Context, url string) (id string, err error) {
+// Server is what a NATS server says of itself at its monitoring address.
+type Server struct {
+	ID, Name, Version string
+	JetStream         bool
+	SyncAlways        bool // syncs before it acknowledges
+	BatchEvents       int  // most messages in an atomic batch
+}
+
+// AskServer asks the server with this monitoring address.
+func AskServer(ctx context.Context, url string) (Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/varz", nil)
 	if err != nil {
-		return "", err
+		return Server{}, err
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return "", err
+		return Server{}, err
 	}
 	defer res.Body.Close()
 	var varz struct {
 		ID        string `json:"server_id"`
+		Name      string `json:"server_name"`
 		Version   string `json:"version"`
 		JetStream struct {
 			Config *struct {
 				SyncAlways bool `json:"sync_always"`
 			} `json:"config"`
+			Limits struct {
+				MaxBatchSize int `json:"max_batch_size"`
+			} `json:"limits"`
 		} `json:"jetstream"`
 	}
 	if res.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("/varz answers %s", res.Status)
+		return Server{}, fmt.Errorf("/varz answers %s", res.Status)
 	}
 	if err := json.NewDecoder(res.Body).Decode(&varz); err != nil {
-		return "", fmt.Errorf("/varz is not JSON: %w", err)
+		return Server{}, fmt.Errorf("/varz is not JSON: %w", err)
 	}
-	if err := checkVersion(varz.Version); err != nil {
-		return "", err
+	s := Server{ID: varz.ID, Name: varz.Name, Version: varz.Version, BatchEvents: varz.JetStream.Limits.MaxBatchSize}
+	if c := varz.JetStream.Config; c != nil {
+		s.JetStream, s.SyncAlways = true, c.SyncAlways
 	}
-	if varz.JetStream.Config == nil {
-		return "", errors.New("JetStream is off: add a jetstream block to its configuration")
+	if s.BatchEvents <= 0 {
+		s.BatchEvents = DefaultBatchEvents
 	}
-	if !varz.JetStream.Config.SyncAlways {
-		return "", ErrNotDurable
+	return s, nil
+}
+
+// Usable is an error when the server is too old, has no JetStream or does not
+// sync before it acknowledges (ErrNotDurable).
+func (s Server) Usable() error {
+	if err := checkVersion(s.Version); err != nil {
+		return err
 	}
-	return varz.ID, nil
+	if !s.JetStream {
+		return errors.New("JetStream is off: add a jetstream block to its configuration")
+	}
+	if !s.SyncAlways {
+		return ErrNotDurable
+	}
+	return nil
 }
 
 // checkVersion refuses servers before 2.15: they sync once per message of a

@@ -3,6 +3,7 @@ package streams
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -68,6 +69,27 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("lock store directory %s: %w", dir, err)
 	}
 	return f, nil
+}
+
+// StoreInUse tells whether a process has the store in that directory open. It
+// changes nothing; a directory that does not exist is not in use.
+func StoreInUse(dir string) (bool, error) {
+	f, err := os.Open(filepath.Join(dir, "lock"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look at the store's lock: %w", err)
+	}
+	defer f.Close()
+	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look at the store's lock: %w", err)
+	}
+	return false, nil
 }
 
 func (e *Embedded) start(cfg EmbeddedConfig) error {

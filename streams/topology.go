@@ -24,6 +24,7 @@ type Topology struct {
 type StreamPlan struct {
 	Stream  string
 	Create  bool     // it does not exist
+	Foreign bool     // it was not made by supstream; Apply refuses it
 	Changes []string // settings that differ
 }
 
@@ -39,8 +40,10 @@ func (t Topology) Plan(ctx context.Context, js jetstream.JetStream) ([]StreamPla
 		if err != nil {
 			return nil, fmt.Errorf("stream %s: %w", want.Name, err)
 		}
-		if changes := differences(s.CachedInfo().Config, want); len(changes) > 0 {
-			plans = append(plans, StreamPlan{Stream: want.Name, Changes: changes})
+		have := s.CachedInfo().Config
+		foreign := have.Metadata[metaIncarnation] == ""
+		if changes := differences(have, want); len(changes) > 0 || foreign {
+			plans = append(plans, StreamPlan{Stream: want.Name, Foreign: foreign, Changes: changes})
 		}
 	}
 	return plans, nil
