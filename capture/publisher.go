@@ -56,6 +56,7 @@ type LoadState struct {
 	After []string // key of the last row read; nil before the first
 	Rows  int64    // read so far
 	Done  bool
+	Reset bool // the rows that receivers have are still to be taken away
 }
 
 // Chunk is a piece of a table read by a back-fill.

@@ -89,8 +89,8 @@ func (p *Publisher) flying(l *lane) int {
 	return len(l.inflight)
 }
 
-// room waits until the lane may send one more batch.
-func (p *Publisher) room(ctx context.Context, l *lane) error {
+// await waits until no more than most of the lane's batches are in flight.
+func (p *Publisher) await(ctx context.Context, l *lane, most int) error {
 	for first := true; ; first = false {
 		p.mu.Lock()
 		n, err := len(l.inflight), p.err
@@ -98,7 +98,7 @@ func (p *Publisher) room(ctx context.Context, l *lane) error {
 		if err != nil {
 			return err
 		}
-		if n < p.cfg.InFlight {
+		if n <= most {
 			if !first {
 				p.signal() // it may have been meant for Flush
 			}

@@ -50,9 +50,8 @@ func openHeldRows(ctx context.Context, js jetstream.JetStream, p *Publisher) (*h
 	if err := h.read(ctx, js, l.next-1); err != nil {
 		return nil, err
 	}
-	for name, keys := range h.keys {
-		area, _, _ := strings.Cut(name, ".")
-		p.m.heldRows(area, len(keys))
+	for _, area := range p.cfg.Catalog.Dataomraader() {
+		p.m.heldRows(area.Slug, h.count(area))
 	}
 	return h, nil
 }
@@ -125,6 +124,42 @@ func (h *heldRows) route(p *Publisher, c *capture.Change, before, after bool) er
 	return h.note(p, c.Table, keyHash(p.enc.hash[:keyHashLen]), opReleased)
 }
 
+// again notes a change that its area's stream has already: the stream of held
+// rows may be behind it.
+func (h *heldRows) again(ctx context.Context, p *Publisher, c *capture.Change) error {
+	if c.Position.Compare(h.lane.resume) <= 0 {
+		return nil
+	}
+	if h.lane.full(maxEventsPerChange) {
+		if err := h.lane.spill(ctx); err != nil {
+			return err
+		}
+	}
+	if err := p.enc.begin(c); err != nil {
+		return err
+	}
+	if c.Op == capture.Truncate {
+		return h.truncated(ctx, p, c)
+	}
+	before, after := p.cfg.Catalog.Route(c.Table, c.Old, c.New)
+	return h.route(p, c, before.Held(), after.Held())
+}
+
+// store makes the notes of a chunk durable: its progress, which says that they
+// need not be made again, must not come first.
+func (h *heldRows) store(ctx context.Context, p *Publisher) error {
+	if len(h.lane.tx.events) == 0 {
+		return nil
+	}
+	if err := h.lane.end(ctx); err != nil {
+		return err
+	}
+	if err := h.lane.commit(ctx, h.lane.openPosition()); err != nil {
+		return err
+	}
+	return p.await(ctx, h.lane, 0)
+}
+
 // truncated releases everything held of the change's table. That may be more
 // than a batch takes; a part that comes again after a crash does no harm.
 func (h *heldRows) truncated(ctx context.Context, p *Publisher, c *capture.Change) error {
@@ -132,11 +167,8 @@ func (h *heldRows) truncated(ctx context.Context, p *Publisher, c *capture.Chang
 		return nil
 	}
 	for key := range h.keys[heldTable(c.Table)] {
-		if h.lane.full(1) {
-			if err := h.lane.sendEvents(len(h.lane.tx.events)); err != nil {
-				return err
-			}
-			if err := h.lane.commit(ctx, h.lane.tx.from); err != nil {
+		if h.lane.full(maxEventsPerChange) {
+			if err := h.lane.spillAll(ctx); err != nil {
 				return err
 			}
 		}

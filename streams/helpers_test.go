@@ -106,6 +106,7 @@ func (r *rig) table(name string) *catalog.Table {
 type writer struct {
 	*rig
 	*streams.Publisher
+	end uint64 // of the last transaction
 }
 
 func (w *writer) ok(err error) {
@@ -122,7 +123,8 @@ func (w *writer) tx(lsn uint64, changes ...capture.Change) {
 		c := place(changes[i], lsn, i)
 		w.ok(w.Publish(w.ctx, &c))
 	}
-	w.ok(w.Advance(w.ctx, capture.Position{LSN: lsn + 1}, clock(lsn)))
+	w.end = lsn + 1
+	w.ok(w.Advance(w.ctx, capture.Position{LSN: w.end}, clock(lsn)))
 }
 
 // place gives change number i of the transaction at lsn its place.
@@ -140,6 +142,7 @@ func clock(lsn uint64) time.Time {
 func (w *writer) settle(lsn uint64) {
 	w.t.Helper()
 	w.ok(w.Mark(w.ctx, 0))
+	lsn = max(lsn, w.end)
 	for w.Durable().LSN < lsn {
 		select {
 		case <-w.Wake():

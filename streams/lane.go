@@ -133,10 +133,26 @@ func (l *lane) spill(ctx context.Context) error {
 	return l.commit(ctx, l.tx.from)
 }
 
+// spillAll stores a part that may come again after a crash: all there is.
+func (l *lane) spillAll(ctx context.Context) error {
+	if l.n > 0 {
+		if err := l.commit(ctx, l.tx.from); err != nil {
+			return err
+		}
+	}
+	if err := l.sendEvents(len(l.tx.events)); err != nil {
+		return err
+	}
+	return l.commit(ctx, l.tx.from)
+}
+
 // end sends the rest of the transaction into the open batch, after ending
 // that one first if it has no room for it.
 func (l *lane) end(ctx context.Context) error {
 	t := &l.tx
+	if len(t.events) == 0 {
+		return nil
+	}
 	if l.n > 0 && (l.n+len(t.events) >= l.pub.cfg.BatchEvents || l.bytes+len(t.data) > l.pub.cfg.BatchBytes) {
 		if err := l.commit(ctx, t.from); err != nil {
 			return err
@@ -231,7 +247,7 @@ func (l *lane) send(subject string, data []byte, kind headerKind) error {
 // while too many batches are in flight.
 func (l *lane) commit(ctx context.Context, pos capture.Position) error {
 	p := l.pub
-	if err := p.room(ctx, l); err != nil {
+	if err := p.await(ctx, l, p.cfg.InFlight-1); err != nil {
 		return err
 	}
 	if pos.Compare(l.sent) < 0 {

@@ -121,8 +121,8 @@ func OpenPublisher(ctx context.Context, nc *nats.Conn, cfg PublisherConfig) (*Pu
 		p.addLane(l)
 		p.byArea[area] = l
 		for _, t := range area.Tables {
-			if n := len(audience(cfg.Catalog, t)); n+2 > cfg.BatchEvents {
-				return nil, fmt.Errorf("batches of %d events are too small: a truncate of %s is told to %d authorities at once", cfg.BatchEvents, t, n)
+			if n := max(maxEventsPerChange, len(audience(cfg.Catalog, t))); 2*n+1 > cfg.BatchEvents {
+				return nil, fmt.Errorf("batches of %d events are too small: a truncate of %s leads to %d events, and %d are needed", cfg.BatchEvents, t, n, 2*n+1)
 			}
 		}
 	}
@@ -167,7 +167,7 @@ func (p *Publisher) Publish(ctx context.Context, c *capture.Change) error {
 		return fmt.Errorf("table %s: dataområde %s is not open: nothing of it may leave", c.Table, c.Table.Area.Slug)
 	}
 	if c.Position.Compare(l.resume) <= 0 {
-		return nil
+		return p.held.again(ctx, p, c)
 	}
 	for _, l := range []*lane{l, p.held.lane} {
 		if l.full(p.most(c)) {
@@ -390,7 +390,7 @@ func (p *Publisher) Areas() []capture.AreaState {
 		}
 		s := capture.AreaState{Dataomraade: l.slug, Position: l.resume, Loads: map[string]capture.LoadState{}}
 		for slug, r := range l.loads {
-			s.Loads[slug] = capture.LoadState{After: r.After, Rows: r.Rows, Done: r.Done}
+			s.Loads[slug] = capture.LoadState{After: r.After, Rows: r.Rows, Done: r.Done, Reset: r.Reset}
 		}
 		states = append(states, s)
 	}

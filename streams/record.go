@@ -53,5 +53,6 @@ type loadRecord struct {
 	After []string `json:"after,omitempty"` // key of the last row read
 	Rows  int64    `json:"rows"`
 	Done  bool     `json:"done"`
-	Part  uint32   `json:"part"` // parts used up in the area's read events
+	Reset bool     `json:"reset,omitempty"` // receivers' rows are still to be taken away
+	Part  uint32   `json:"part"`            // parts used up in the area's read events
 }

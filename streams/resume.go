@@ -34,6 +34,9 @@ func openLane(ctx context.Context, js jetstream.JetStream, stream, position stri
 	}
 	msg, err := s.GetLastMsgForSubject(ctx, position)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		if info.State.LastSeq > 0 {
+			return nil, fmt.Errorf("stream %s: its position record is gone, so what else is missing cannot be known: delete the stream; it is made anew and filled from the mirror", stream)
+		}
 		return l, nil
 	}
 	if err != nil {
@@ -95,6 +98,9 @@ func (p *Publisher) PublishChunk(ctx context.Context, c *capture.Chunk) error {
 		p.clock = c.Time
 	}
 	change := capture.Change{Table: c.Table, Position: p.boundary, CommitTime: c.Time}
+	if c.Time.IsZero() {
+		change.CommitTime = p.clock
+	}
 	if c.Reset {
 		change.Op = capture.Truncate
 		if err := p.chunkChange(ctx, l, &change); err != nil {
@@ -109,7 +115,7 @@ func (p *Publisher) PublishChunk(ctx context.Context, c *capture.Chunk) error {
 		}
 	}
 	r := l.loads[c.Table.Slug]
-	r.After, r.Rows, r.Done, r.Part = c.State.After, c.State.Rows, c.State.Done, l.part
+	r.After, r.Rows, r.Done, r.Reset, r.Part = c.State.After, c.State.Rows, c.State.Done, c.State.Reset, l.part
 	data, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("back-fill record: %w", err)
@@ -117,7 +123,7 @@ func (p *Publisher) PublishChunk(ctx context.Context, c *capture.Chunk) error {
 	if err := l.send(loadSubject(l.slug, c.Table.Slug), data, recordHeader); err != nil {
 		return err
 	}
-	if err := p.held.lane.end(ctx); err != nil {
+	if err := p.held.store(ctx, p); err != nil {
 		return err
 	}
 	return l.commit(ctx, p.boundary)
