@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,9 +19,6 @@ import (
 
 	"supstream/internal/pgtest"
 )
-
-// asOrdinaryUser is the environment variable that makes TestOrdinaryUser's child do the work.
-const asOrdinaryUser = "PGTEST_AS_ORDINARY_USER"
 
 func value(t *testing.T, s *pgtest.Server, db, sql string) string {
 	t.Helper()
@@ -227,11 +224,11 @@ func TestOrdinaryUser(t *testing.T) {
 
 // TestEndsWithItsProcess kills a process that runs a server and expects the server to end.
 func TestEndsWithItsProcess(t *testing.T) {
-	if _, err := os.Stat("/proc/self/stat"); err != nil {
+	if runtime.GOOS != "linux" {
 		return // promised on Linux only
 	}
 	cmd := childTest(t, "TestChildWaits")
-	cmd.Env = append(cmd.Environ(), asOrdinaryUser+"=wait")
+	cmd.Env = append(cmd.Environ(), childWaits+"=1")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -239,36 +236,36 @@ func TestEndsWithItsProcess(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var pid int
-	if _, err := fmt.Fscanf(out, "pid %d\n", &pid); err != nil {
-		t.Fatalf("the child did not say its server's pid: %v", err)
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	var url string
+	if _, err := fmt.Fscanf(out, "url %s\n", &url); err != nil {
+		t.Fatalf("the child did not say where its server is: %v", err)
+	}
+	conn, err := pgconn.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	io.Copy(io.Discard, out) // ends when the last process that holds the pipe has ended
-	cmd.Wait()
-	deadline := time.Now().Add(20 * time.Second)
-	for exists(pid) {
-		if time.Now().After(deadline) {
-			t.Fatalf("postgres (process %d) goes on 20 s after its parent was killed", pid)
-		}
-		time.Sleep(5 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := conn.WaitForNotification(ctx); err == nil || ctx.Err() != nil {
+		t.Errorf("the server goes on 20 s after its parent was killed: %v", err)
 	}
 }
 
-func exists(pid int) bool {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err == nil && !strings.Contains(string(b), ") Z ")
-}
+// childWaits is the environment variable that makes TestChildWaits do so.
+const childWaits = "PGTEST_CHILD_WAITS"
 
 // TestChildWaits is the child of TestEndsWithItsProcess.
 func TestChildWaits(t *testing.T) {
-	if os.Getenv(asOrdinaryUser) != "wait" {
+	if os.Getenv(childWaits) == "" {
 		return
 	}
 	s := pgtest.New(t)
-	fmt.Printf("pid %d\n", s.PID())
+	fmt.Printf("url %s\n", s.URL("postgres"))
 	select {}
 }
 
