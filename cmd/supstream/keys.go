@@ -15,10 +15,23 @@ import (
 // pseudonym, so the file belongs into the backup.
 func pseudonymKey(folder string) ([]byte, error) {
 	name := filepath.Join(folder, "pseudonym.key")
-	text, err := os.ReadFile(name)
+	key, err := readPseudonymKey(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return makePseudonymKey(folder, name)
 	}
+	return key, err
+}
+
+// readPseudonymKey is an error matching fs.ErrNotExist when the file is not there.
+func readPseudonymKey(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, fmt.Errorf("read key of pseudonyms: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s can be read by others (mode %04o): chmod 600 it", name, info.Mode().Perm())
+	}
+	text, err := os.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("read key of pseudonyms: %w", err)
 	}
