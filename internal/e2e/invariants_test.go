@@ -102,6 +102,7 @@ func (w *world) check(ctx context.Context, t *testing.T, js jetstream.JetStream,
 	t.Run("NoAgreementNoFile", func(t *testing.T) { w.noAgreementNoFile(t) })
 	w.stop()
 	t.Run("Contiguous", func(t *testing.T) { w.contiguous(ctx, t) })
+	t.Run("SameBytes", func(t *testing.T) { w.sameBytes(ctx, t, end) })
 	t.Run("NoPersonalDataOutsidePayloads", func(t *testing.T) { w.noPersonalData(ctx, t, conn, all) })
 }
 
