@@ -167,6 +167,11 @@ func (c *Capturer) session(ctx context.Context) error {
 	if err := startReplication(ctx, repl, c.cfg.Slot, c.cfg.Publication); err != nil {
 		return err
 	}
+	if !created { // until now another process may have moved it
+		if slot, err = ReadSlot(ctx, conn, c.cfg.Slot); err != nil {
+			return err
+		}
+	}
 	pub, err := c.cfg.Open(ctx)
 	if err != nil {
 		return err
@@ -206,6 +211,16 @@ func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgCo
 	var clock time.Time
 	if err := conn.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&clock); err != nil {
 		return fmt.Errorf("read the clock of postgres: %w", err)
+	}
+	// That an area has to be read again must be stored before its stream says
+	// that it is where the slot is.
+	for _, j := range jobs {
+		if !j.reset || j.state.Reset {
+			continue
+		}
+		if err := pub.PublishChunk(ctx, &Chunk{Table: j.table, Time: clock.UTC(), State: LoadState{Reset: true}}); err != nil {
+			return err
+		}
 	}
 	if err := pub.Advance(ctx, Position{LSN: from}, clock.UTC()); err != nil {
 		return err
@@ -262,7 +277,7 @@ func (c *Capturer) jobs(areas []AreaState, from uint64, created bool) []loadJob 
 				continue
 			}
 			pending++
-			jobs = append(jobs, loadJob{table: t, state: state, reset: behind})
+			jobs = append(jobs, loadJob{table: t, state: state, reset: behind || state.Reset})
 		}
 		c.cfg.Metrics.loadTables.WithLabelValues(area.Slug).Set(float64(pending))
 	}
@@ -282,6 +297,9 @@ func (c *Capturer) load(ctx context.Context, p *pump, jobs []loadJob) error {
 	defer conn.Close(context.WithoutCancel(ctx))
 	l, err := newLoader(ctx, conn)
 	if err != nil {
+		return err
+	}
+	if err := l.settle(ctx, c.log); err != nil {
 		return err
 	}
 	limit := p.pub.ChunkRows()

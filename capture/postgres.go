@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -86,6 +87,9 @@ func connectReplication(ctx context.Context, cfg *pgx.ConnConfig) (*pgconn.PgCon
 		c.RuntimeParams[k] = v
 	}
 	c.RuntimeParams["replication"] = "database"
+	// The receiver answers every second whatever happens behind it. When it
+	// does not, the process hangs, and another should get the slot soon.
+	c.RuntimeParams["wal_sender_timeout"] = "15s"
 	conn, err := pgconn.ConnectConfig(ctx, c)
 	if err != nil {
 		return nil, connectError("open replication connection", err)
@@ -117,7 +121,8 @@ func typeNamer(conn *pgx.Conn) func(ctx context.Context, oid uint32, modifier in
 // rereader fills values that Postgres left out of an update because they are
 // large and did not change, where the old row does not have them either. It
 // takes them from the row as it is now: if that is newer, the change that made
-// it so follows. If the row is gone, the columns stay out; its delete follows.
+// it so follows. If the row is gone, or has other owners by now, who alone may
+// see what it holds, the columns stay out; its delete or its move follows.
 func rereader(conn *pgx.Conn) func(ctx context.Context, t *catalog.Table, row catalog.Row) error {
 	return func(ctx context.Context, t *catalog.Table, row catalog.Row) error {
 		var names []string
@@ -126,6 +131,10 @@ func rereader(conn *pgx.Conn) func(ctx context.Context, t *catalog.Table, row ca
 			if v.Kind == catalog.Unchanged {
 				names, at = append(names, catalog.QuoteIdentifier(t.Columns[i].Name)), append(at, i)
 			}
+		}
+		routing := t.Routing()
+		for _, i := range routing {
+			names = append(names, catalog.QuoteIdentifier(t.Columns[i].Name))
 		}
 		var where []string
 		var args [][]byte
@@ -139,16 +148,31 @@ func rereader(conn *pgx.Conn) func(ctx context.Context, t *catalog.Table, row ca
 		sql := fmt.Sprintf("SELECT %s FROM %s WHERE %s", strings.Join(names, ", "), t.SQL(), strings.Join(where, " AND "))
 		res := conn.PgConn().ExecParams(ctx, sql, args, nil, nil, nil).Read()
 		if res.Err != nil {
-			return fmt.Errorf("table %s: read large values again: %w", t, res.Err)
+			return fmt.Errorf("table %s: read large values again: %w", t, withoutValues(res.Err))
 		}
 		if len(res.Rows) != 1 {
 			return nil
+		}
+		for n, i := range routing {
+			if now := textValue(res.Rows[0][len(at)+n]); now.Kind != row[i].Kind || !bytes.Equal(now.Text, row[i].Text) {
+				return nil
+			}
 		}
 		for n, i := range at {
 			row[i] = textValue(res.Rows[0][n])
 		}
 		return nil
 	}
+}
+
+// withoutValues takes the message from an error of Postgres that is about a
+// value: it may quote it.
+func withoutValues(err error) error {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || !strings.HasPrefix(pg.Code, "22") {
+		return err
+	}
+	return &pgconn.PgError{Severity: pg.Severity, Code: pg.Code, Message: "a value was refused; the message may quote it and is left out"}
 }
 
 func textValue(b []byte) catalog.Value {

@@ -34,7 +34,8 @@ type Runner struct {
 // ErrInUse: another process works in the directory.
 var ErrInUse = errors.New("the directory is in use by another process")
 
-// NewRunner takes the directory of cfg into use and removes what a crash left there. Close gives it back.
+// NewRunner takes the directory of cfg into use and removes what a crash left there. Close gives it back. With ErrInUse nothing has
+// been done, and it may be tried again.
 func NewRunner(cfg Config, parts Parts) (*Runner, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -45,7 +46,7 @@ func NewRunner(cfg Config, parts Parts) (*Runner, error) {
 	if parts.FS == nil {
 		parts.FS = durable.OS{}
 	}
-	r := &Runner{cfg: cfg, parts: parts, metrics: newMetrics(parts.Registry), log: parts.Log}
+	r := &Runner{cfg: cfg, parts: parts, log: parts.Log}
 	var err error
 	if r.schedule, err = newSchedule(cfg.Every); err != nil {
 		return nil, err
@@ -53,6 +54,7 @@ func NewRunner(cfg Config, parts Parts) (*Runner, error) {
 	if r.lock, err = lockDir(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("projections: %w", err)
 	}
+	r.metrics = newMetrics(parts.Registry)
 	spilled := func(n int64) { r.metrics.spilled.Add(float64(n)) }
 	if r.spool, err = OpenSpool(parts.FS, filepath.Join(cfg.Dir, "spool"), spilled); err != nil {
 		return nil, errors.Join(err, r.lock.Close())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -65,15 +66,40 @@ func (s *service) project(ctx context.Context) error {
 	}
 	cfg := projections.DefaultConfig(s.config.Projections.Dir)
 	cfg.Every, cfg.Memory, cfg.Areas = s.config.Projections.Every, int64(s.config.Projections.Memory), s.config.Projections.Workers
-	runner, err := projections.NewRunner(cfg, projections.Parts{
+	parts := projections.Parts{
 		Catalog: s.catalog, Grants: s.register, Source: streams.NewReader(s.broker.js), Sink: outbox, Log: s.log, Registry: s.registry,
-	})
-	if err != nil {
+	}
+	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	s.group.Go(func() error { return errors.Join(runner.Run(ctx), runner.Close()) })
+	s.group.Go(func() error {
+		runner, err := s.runner(ctx, cfg, parts)
+		if runner == nil {
+			return err
+		}
+		return errors.Join(runner.Run(ctx), runner.Close())
+	})
 	return nil
 }
+
+// runner takes the projector's directory into use. While another process works in it, this one stands by; nil when ctx ends first.
+func (s *service) runner(ctx context.Context, cfg projections.Config, parts projections.Parts) (*projections.Runner, error) {
+	for {
+		runner, err := projections.NewRunner(cfg, parts)
+		if !errors.Is(err, projections.ErrInUse) {
+			return runner, err
+		}
+		s.log.Info("waiting for the directory of projections", "dir", cfg.Dir)
+		select {
+		case <-ctx.Done():
+			return nil, nil
+		case <-time.After(standbyAgain):
+		}
+	}
+}
+
+// standbyAgain is how often a process that stands by looks whether it is needed.
+const standbyAgain = time.Second
 
 // serve starts the role serve: metrics, health and status.
 func (s *service) serve(ctx context.Context) error {

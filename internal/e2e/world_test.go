@@ -318,3 +318,5 @@ func (l *logFile) tail() string {
 	lines := strings.Split(l.String(), "\n")
 	return strings.Join(lines[max(0, len(lines)-60):], "\n")
 }
+
+func (l *logFile) count(text string) int { return strings.Count(l.String(), text) }
