@@ -206,40 +206,78 @@ const (
 	commitHeader                     // a record that ends the batch
 )
 
-// send adds a message to the open batch, opening one if needed.
+// send adds a message to the open batch, opening one if needed. The message
+// and the headers of events are made once and used again: the connection
+// copies what it is given.
 func (l *lane) send(subject string, data []byte, kind headerKind) error {
 	p := l.pub
-	h := nats.Header{}
 	if l.n == 0 {
 		p.batches++
 		l.id = p.batchPrefix + strconv.FormatUint(p.batches, 36)
 		l.opened = p.now()
-		h[hdrExpectedLast] = []string{strconv.FormatUint(l.next-1, 10)}
 	}
 	l.n++
-	h[hdrBatchID] = []string{l.id}
-	h[hdrBatchSeq] = []string{strconv.Itoa(l.n)}
-	msg := nats.Msg{Subject: subject, Header: h, Data: data}
-	switch kind {
-	case plainHeader:
-		h[hdrContentType] = p.contentType
-	case releasedHeader:
-		h[hdrContentType] = p.contentType
-		h[hdrTTL] = []string{releasedTTL}
-	case commitHeader:
-		h[hdrBatchCommit] = []string{"1"}
-		msg.Reply = p.inbox + strconv.Itoa(l.index) + "." + strconv.FormatUint(p.commits, 10)
-		fallthrough
-	case recordHeader:
-		h[hdrRollup] = []string{nats.MsgRollupSubject}
-		h[hdrTTL] = []string{"never"}
+	o := &p.out
+	o.batchID[0], o.batchSeq[0] = l.id, o.number(l.n)
+	o.msg.Subject, o.msg.Reply, o.msg.Data, o.msg.Header = subject, "", data, o.event
+	if kind != plainHeader || l.n == 1 {
+		o.msg.Header = l.header(kind)
 	}
-	if err := p.nc.PublishMsg(&msg); err != nil {
+	if kind == commitHeader {
+		o.msg.Reply = p.inbox + strconv.Itoa(l.index) + "." + strconv.FormatUint(p.commits, 10)
+	}
+	if err := p.nc.PublishMsg(&o.msg); err != nil {
 		return fmt.Errorf("stream %s: send: %w", l.stream, err)
 	}
 	l.next++
 	l.bytes += len(data)
 	return nil
+}
+
+// header makes the headers of a message that is not like most: the first of a
+// batch, which states the fence, and records.
+func (l *lane) header(kind headerKind) nats.Header {
+	o := &l.pub.out
+	h := nats.Header{hdrBatchID: o.batchID, hdrBatchSeq: o.batchSeq}
+	if l.n == 1 {
+		h[hdrExpectedLast] = []string{strconv.FormatUint(l.next-1, 10)}
+	}
+	switch kind {
+	case plainHeader:
+		h[hdrContentType] = []string{ContentType}
+	case releasedHeader:
+		h[hdrContentType] = []string{ContentType}
+		h[hdrTTL] = []string{releasedTTL}
+	case commitHeader:
+		h[hdrBatchCommit] = []string{"1"}
+		fallthrough
+	case recordHeader:
+		h[hdrRollup] = []string{nats.MsgRollupSubject}
+		h[hdrTTL] = []string{"never"}
+	}
+	return h
+}
+
+// outgoing is the message being sent.
+type outgoing struct {
+	msg               nats.Msg
+	event             nats.Header // of events; holds batchID and batchSeq
+	batchID, batchSeq []string    // one element each
+	numbers           []string    // texts of 0, 1, 2, …
+}
+
+func newOutgoing() outgoing {
+	o := outgoing{batchID: make([]string, 1), batchSeq: make([]string, 1)}
+	o.event = nats.Header{hdrBatchID: o.batchID, hdrBatchSeq: o.batchSeq, hdrContentType: {ContentType}}
+	return o
+}
+
+// number is the text of n, made once.
+func (o *outgoing) number(n int) string {
+	for i := len(o.numbers); i <= n; i++ {
+		o.numbers = append(o.numbers, strconv.Itoa(i))
+	}
+	return o.numbers[n]
 }
 
 // commit ends the open batch with a position record saying that everything up

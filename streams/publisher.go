@@ -81,7 +81,7 @@ type Publisher struct {
 	batches     uint64
 	commits     uint64
 	inbox       string
-	contentType []string
+	out         outgoing
 	lost        chan nats.Status // the connection's troubles
 
 	mu   sync.Mutex // guards what follows, and the lanes' inflight and durable
@@ -103,7 +103,7 @@ func OpenPublisher(ctx context.Context, nc *nats.Conn, cfg PublisherConfig) (*Pu
 		byArea:      map[*catalog.Dataomraade]*lane{},
 		batchPrefix: rand.Text()[:8],
 		inbox:       nats.NewInbox() + ".",
-		contentType: []string{ContentType},
+		out:         newOutgoing(),
 		wake:        make(chan struct{}, 1),
 	}
 	for _, area := range cfg.Catalog.Dataomraader() {
