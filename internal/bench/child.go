@@ -126,7 +126,7 @@ func readConfig() (cfg childConfig, ctx context.Context, err error) {
 func say(l childLine) error { return json.NewEncoder(os.Stdout).Encode(l) }
 
 func logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
 // serverChild is a NATS server in a process of its own, with the settings of
@@ -141,11 +141,29 @@ func serverChild() error {
 		return err
 	}
 	defer e.Stop()
+	stop, err := profile(cfg.Profile)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	if err := say(childLine{URL: e.ClientURL()}); err != nil {
 		return err
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// profile writes a CPU profile to the file until stop is called; without a
+// file it does nothing.
+func profile(file string) (stop func(), err error) {
+	if file == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	return pprof.StopCPUProfile, pprof.StartCPUProfile(f)
 }
 
 // captureChild is supstream: from Postgres to acknowledged in JetStream.
@@ -233,14 +251,9 @@ func measure(ctx context.Context, cfg childConfig, cat *catalog.Catalog, nc *nat
 	if err := say(childLine{URL: cfg.Listen}); err != nil {
 		return err
 	}
-	if cfg.Profile != "" {
-		f, err := os.Create(cfg.Profile)
-		if err != nil {
-			return err
-		}
-		if err := pprof.StartCPUProfile(f); err != nil {
-			return err
-		}
+	stopProfile, err := profile(cfg.Profile)
+	if err != nil {
+		return err
 	}
 	runCtx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
@@ -263,9 +276,7 @@ func measure(ctx context.Context, cfg childConfig, cat *catalog.Catalog, nc *nat
 	}
 	seconds := time.Since(begun).Seconds()
 	total, err := cpuSeconds(os.Getpid())
-	if cfg.Profile != "" {
-		pprof.StopCPUProfile()
-	}
+	stopProfile()
 	if err == nil {
 		err = say(childLine{Seconds: seconds, CPU: total - cpu})
 	}

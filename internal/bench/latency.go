@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -38,7 +39,7 @@ func (b *bench) latency(ctx context.Context) error {
 }
 
 func (b *bench) latencies(ctx context.Context, w workload, conn, server string) ([]time.Duration, error) {
-	slot, drop, err := b.copySlot(ctx, w)
+	slot, drop, err := b.freshSlot(ctx, w)
 	if err != nil {
 		return nil, err
 	}
@@ -67,10 +68,7 @@ func (b *bench) latencies(ctx context.Context, w workload, conn, server string) 
 	if err := p.stop(); err != nil {
 		return nil, err
 	}
-	if err := b.pg.Exec(ctx, w.db, "DELETE FROM aktivitet"); err != nil {
-		return nil, err
-	}
-	return times, drop()
+	return times, errors.Join(drop(), b.pg.Exec(ctx, w.db, "TRUNCATE aktivitet"))
 }
 
 // subscribe receives n events and returns how old each was. It calls begin

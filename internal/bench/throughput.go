@@ -166,12 +166,10 @@ func (b *bench) start(w workload, slot, conn, server string) (*processes, error)
 		Store: p.store, Listen: "127.0.0.1:0", Postgres: b.url(w, conn), Slot: slot, End: w.end, Catalog: filepath.Join(b.s.data, "catalog"),
 		Batch: b.s.batch, InFlight: b.s.inflight, S2: b.s.s2, GOGC: b.s.gogc,
 	}
-	if b.s.profile != "" {
-		cfg.Profile = fmt.Sprintf("%s-%s-%s-%s-%d.prof", b.s.profile, w.name, conn, server, b.runs)
-	}
+	cfg.Profile = b.profile(w, conn, server)
 	var err error
 	if server == "external" {
-		if p.server, err = startChild(childServer, childConfig{Store: p.store}); err != nil {
+		if p.server, err = startChild(childServer, childConfig{Store: p.store, Profile: b.profile(w, conn, "server")}); err != nil {
 			return nil, err
 		}
 		l, err := p.server.line()
@@ -188,6 +186,14 @@ func (b *bench) start(w workload, slot, conn, server string) (*processes, error)
 		p.nats = l.URL
 	}
 	return p, err
+}
+
+// profile names the file of a child's CPU profile; empty: none.
+func (b *bench) profile(w workload, conn, what string) string {
+	if b.s.profile == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s-%s-%s-%s-%d.prof", b.s.profile, w.name, conn, what, b.runs)
 }
 
 func (p *processes) stop() error {

@@ -137,6 +137,14 @@ func (b *bench) copySlot(ctx context.Context, w workload) (slot string, drop fun
 	return slot, func() error { return b.dropSlot(context.WithoutCancel(ctx), w, slot) }, err
 }
 
+// freshSlot makes a slot with an empty backlog.
+func (b *bench) freshSlot(ctx context.Context, w workload) (slot string, drop func() error, err error) {
+	b.runs++
+	slot = "run_" + strconv.Itoa(b.runs)
+	err = b.pg.Exec(ctx, w.db, fmt.Sprintf("SELECT pg_create_logical_replication_slot('%s', 'pgoutput')", slot))
+	return slot, func() error { return b.dropSlot(context.WithoutCancel(ctx), w, slot) }, err
+}
+
 // dropSlot waits for the walsender to let go of the slot, ends it if need be,
 // and drops the slot.
 func (b *bench) dropSlot(ctx context.Context, w workload, slot string) error {
