@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -21,19 +22,28 @@ func (m *Mirror) ChangeAkasse(ctx context.Context, conn *pgx.Conn, cpr, akasse s
 }
 
 func (m *Mirror) change(ctx context.Context, conn *pgx.Conn, cpr string, axis catalog.Axis, code string) (rows int64, err error) {
-	err = pgx.BeginFunc(ctx, conn, func(pgx.Tx) error {
-		rows, err = m.changeOwner(ctx, session{conn}, cpr, axis, code)
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("change the %s of a citizen: %w", axis, err)
+	for range 10 { // a player may be at work on the same rows
+		err = pgx.BeginFunc(ctx, conn, func(pgx.Tx) error {
+			rows, err = m.changeOwner(ctx, session{conn}, cpr, axis, code)
+			return err
+		})
+		if err == nil {
+			return rows, nil
+		}
+		if !conflict(err) {
+			break
+		}
 	}
-	return rows, nil
+	return 0, fmt.Errorf("change the %s of a citizen: %w", axis, err)
 }
 
-// changeOwner changes an owner column in every row of a citizen that has another value, within the transaction of the session.
+// changeOwner changes an owner column in every row of a citizen that has another value, within the transaction of the session. The
+// table that ties citizens to authorities comes first: whoever adds a row of the citizen looks there, see tx.citizen, and has either
+// committed before, so that the row is found, or waits.
 func (m *Mirror) changeOwner(ctx context.Context, db session, cpr string, axis catalog.Axis, code string) (rows int64, err error) {
-	for _, s := range m.tables {
+	tables := slices.Clone(m.tables)
+	slices.SortStableFunc(tables, func(a, b *shape) int { return tieFirst(a) - tieFirst(b) })
+	for _, s := range tables {
 		column := s.kommune
 		if axis == catalog.Akasse {
 			column = s.akasse
@@ -103,4 +113,11 @@ func (m *Mirror) ties() *shape {
 		}
 	}
 	return best
+}
+
+func tieFirst(s *shape) int {
+	if s.nature == tie {
+		return 0
+	}
+	return 1
 }

@@ -197,7 +197,9 @@ func TestPlaySurvivesRestarts(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	keepsPromise(t, c, connect(t, server, "mirror"))
+	conn := connect(t, server, "mirror")
+	keepsPromise(t, c, conn)
+	agreeOnOwners(t, c, conn)
 }
 
 func played(p *mirror.Player) (n int64) {

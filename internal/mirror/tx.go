@@ -25,7 +25,8 @@ func (s *shape) keyNames() string {
 }
 
 // pick returns some row of a table that fulfils a condition, nil when there is none. Which one depends on the random source and the
-// content, not on where rows lie.
+// content, not on where rows lie. The row is locked: what is decided from its values must still hold when it is changed, whatever
+// other players do.
 func (x *tx) pick(ctx context.Context, s *shape, where string, args ...value) ([]value, error) {
 	columns := make([]string, len(s.cols))
 	for i := range s.cols {
@@ -36,12 +37,12 @@ func (x *tx) pick(ctx context.Context, s *shape, where string, args ...value) ([
 	var rows [][]value
 	var err error
 	if first := &s.cols[s.Key[0]]; first.base == "uuid" {
-		rows, err = x.db.query(ctx, fmt.Sprintf("%s AND %s >= $%d %s", sql, first.name, len(args)+1, order), append(slices.Clone(args), text(x.k.r.uuid()))...)
+		rows, err = x.db.query(ctx, fmt.Sprintf("%s AND %s >= $%d %s FOR UPDATE", sql, first.name, len(args)+1, order), append(slices.Clone(args), text(x.k.r.uuid()))...)
 	} else {
-		rows, err = x.db.query(ctx, fmt.Sprintf("%s %s OFFSET %d", sql, order, x.k.r.IntN(50)), args...)
+		rows, err = x.db.query(ctx, fmt.Sprintf("%s %s OFFSET %d FOR UPDATE", sql, order, x.k.r.IntN(50)), args...)
 	}
 	if err == nil && len(rows) == 0 {
-		rows, err = x.db.query(ctx, sql+order, args...)
+		rows, err = x.db.query(ctx, sql+order+" FOR UPDATE", args...)
 	}
 	if err != nil || len(rows) == 0 {
 		return nil, wrap(s, err)
@@ -87,7 +88,7 @@ func (x *tx) someCitizen(ctx context.Context) (citizen, error) {
 	return x.citizen(ctx, pick(x.k.r, x.people))
 }
 
-// citizen returns a citizen by number.
+// citizen returns a citizen by number. The authorities stay what they are until the transaction ends.
 func (x *tx) citizen(ctx context.Context, cpr string) (citizen, error) {
 	i, _ := slices.BinarySearch(x.people, cpr)
 	c := citizen{number: uint64(i), cpr: cpr, first: pick(x.k.r, x.k.words.first), last: pick(x.k.r, x.k.words.last)}
@@ -102,7 +103,7 @@ func (x *tx) citizen(ctx context.Context, cpr string) (citizen, error) {
 		}
 		return "coalesce(" + s.cols[i].name + "::text, '')"
 	}
-	rows, err := x.db.query(ctx, fmt.Sprintf("SELECT %s, %s FROM %s WHERE %s = $1 ORDER BY %s LIMIT 1",
+	rows, err := x.db.query(ctx, fmt.Sprintf("SELECT %s, %s FROM %s WHERE %s = $1 ORDER BY %s LIMIT 1 FOR SHARE",
 		code(s.kommune), code(s.akasse), s.name, s.cols[s.person].name, s.keyNames()), text(cpr))
 	if err != nil {
 		return c, wrap(s, err)
