@@ -22,7 +22,7 @@ type watch struct {
 	changed   map[string]uint32   // last transaction that changed a key
 	older     map[string][]uint32 // transactions before it
 	truncated []uint32            // transactions that emptied the table
-	streamed  map[uint32]struct{} // transactions since the watch began
+	streamed  map[uint32]struct{} // transactions since the watch began, of all tables
 	read      *chunkRead          // nil until it was read
 	done      chan bool           // gets whether it was published; false: read again
 }
@@ -33,7 +33,6 @@ func newWatch(t *catalog.Table) *watch {
 
 // note records a change of the watched table.
 func (w *watch) note(c *Change) {
-	w.streamed[c.XID] = struct{}{}
 	if c.Op == Truncate {
 		w.truncated = append(w.truncated, c.XID)
 		return
@@ -124,7 +123,11 @@ func (b *backfill) table(ctx context.Context, j loadJob) error {
 	if j.reset {
 		j.state = LoadState{}
 		w := newWatch(j.table)
-		w.read = &chunkRead{chunk: Chunk{Table: j.table, Reset: true, State: j.state}}
+		end, err := b.loader.position(ctx)
+		if err != nil {
+			return err
+		}
+		w.read = &chunkRead{chunk: Chunk{Table: j.table, Reset: true, State: j.state}, end: end}
 		if err := b.pump.do(ctx, func() { b.pump.watches = append(b.pump.watches, w) }); err != nil {
 			return err
 		}

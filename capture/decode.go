@@ -50,6 +50,9 @@ func (d *decoder) decode(ctx context.Context, msg []byte, h handler) error {
 	w := &wire{b: msg}
 	switch kind := w.byte(); kind {
 	case 'B':
+		if d.open {
+			return d.malformed(errors.New("begin within a transaction"))
+		}
 		d.lsn, d.commit, d.xid = w.uint64(), w.time(), w.uint32()
 		d.open, d.ordinal = true, 0
 		return d.malformed(w.end())
@@ -91,13 +94,13 @@ func (d *decoder) malformed(err error) error {
 
 func (d *decoder) end(ctx context.Context, w *wire, h handler) error {
 	w.byte() // flags, none are defined
-	w.uint64()
+	lsn := w.uint64()
 	end, clock := w.uint64(), w.time()
 	if err := w.end(); err != nil {
 		return d.malformed(err)
 	}
-	if !d.open {
-		return d.malformed(errors.New("commit without begin"))
+	if !d.open || lsn != d.lsn || end < lsn {
+		return d.malformed(errors.New("commit of a transaction that did not begin"))
 	}
 	d.open = false
 	return h.advance(ctx, boundary{Position{LSN: end}, clock, true})
@@ -111,6 +114,9 @@ func (d *decoder) next() Position {
 }
 
 func (d *decoder) row(ctx context.Context, kind byte, w *wire, h handler) error {
+	if !d.open {
+		return d.malformed(errors.New("row outside a transaction"))
+	}
 	pos := d.next()
 	r := d.relations[w.uint32()]
 	if r == nil {
@@ -236,6 +242,9 @@ func (r *relation) tuple(w *wire, row catalog.Row, keyOnly bool) (catalog.Row, e
 }
 
 func (d *decoder) truncate(ctx context.Context, w *wire, h handler) error {
+	if !d.open {
+		return d.malformed(errors.New("truncate outside a transaction"))
+	}
 	n := w.uint32()
 	w.byte() // CASCADE and RESTART IDENTITY: the tables are all listed
 	for range n {

@@ -1,8 +1,10 @@
 package capture
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -17,7 +19,13 @@ import (
 type loader struct {
 	conn    *pgx.Conn
 	walPage uint64
+
+	table *catalog.Table // the last one read
+	fit   int            // rows of it that are likely to fit into chunkBytes
 }
+
+// chunkBytes bounds the values of a chunk, but for its last row.
+const chunkBytes = 4 << 20
 
 // chunkRead is a chunk and what is needed to order it against live changes.
 type chunkRead struct {
@@ -41,6 +49,11 @@ func (l *loader) read(ctx context.Context, t *catalog.Table, state LoadState, li
 		return nil, fmt.Errorf("table %s: back-fill: %w", t, err)
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) // nothing was written
+	// The lock comes before the snapshot: a table that is rewritten in between
+	// would look empty, and its back-fill would seem to have ended.
+	if _, err := tx.Exec(ctx, "LOCK TABLE "+t.SQL()+" IN ACCESS SHARE MODE"); err != nil {
+		return nil, fmt.Errorf("table %s: back-fill: %w", t, err)
+	}
 	var snap string
 	var at time.Time
 	if err := tx.QueryRow(ctx, "SELECT pg_current_snapshot()::text, clock_timestamp()").Scan(&snap, &at); err != nil {
@@ -50,8 +63,16 @@ func (l *loader) read(ctx context.Context, t *catalog.Table, state LoadState, li
 	if r.snapshot, err = parseSnapshot(snap); err != nil {
 		return nil, fmt.Errorf("table %s: back-fill: %w", t, err)
 	}
-	if err := r.rows(ctx, tx, limit); err != nil {
-		return nil, fmt.Errorf("table %s: back-fill: %w", t, err)
+	if l.table != t {
+		l.table, l.fit = t, limit
+	}
+	cut, err := r.rows(ctx, tx, min(limit, l.fit))
+	if err != nil {
+		return nil, fmt.Errorf("table %s: back-fill: %w", t, withoutValues(err))
+	}
+	l.fit = min(limit, 2*l.fit)
+	if cut {
+		l.fit = len(r.chunk.Rows)
 	}
 	if err := tx.Commit(ctx); err != nil {
 		return nil, fmt.Errorf("table %s: back-fill: %w", t, err)
@@ -62,7 +83,9 @@ func (l *loader) read(ctx context.Context, t *catalog.Table, state LoadState, li
 	return r, nil
 }
 
-func (r *chunkRead) rows(ctx context.Context, tx pgx.Tx, limit int) error {
+// rows reads up to limit rows and chunkBytes. It reports whether it left out
+// rows because of the latter.
+func (r *chunkRead) rows(ctx context.Context, tx pgx.Tx, limit int) (cut bool, err error) {
 	t := r.chunk.Table
 	var names, key, params []string
 	for _, c := range t.Columns {
@@ -81,21 +104,27 @@ func (r *chunkRead) rows(ctx context.Context, tx pgx.Tx, limit int) error {
 	}
 	sql := fmt.Sprintf("SELECT %s FROM %s %s ORDER BY %s LIMIT %d",
 		strings.Join(names, ", "), t.SQL(), where, strings.Join(key, ", "), limit)
-	res := tx.Conn().PgConn().ExecParams(ctx, sql, args, nil, nil, nil).Read()
-	if res.Err != nil {
-		return res.Err
-	}
-	state := &r.chunk.State
-	for _, cols := range res.Rows {
-		row := make(catalog.Row, len(cols))
-		for i, b := range cols {
-			row[i] = textValue(b)
+	res := tx.Conn().PgConn().ExecParams(ctx, sql, args, nil, nil, nil)
+	size := 0
+	for res.NextRow() {
+		if size > chunkBytes {
+			cut = true
+			continue
+		}
+		row := make(catalog.Row, len(t.Columns))
+		for i, b := range res.Values() {
+			size += len(b)
+			row[i] = textValue(bytes.Clone(b))
 		}
 		r.chunk.Rows = append(r.chunk.Rows, row)
 	}
-	state.Rows += int64(len(res.Rows))
-	state.Done = len(res.Rows) < limit
-	if n := len(r.chunk.Rows); n > 0 {
+	if _, err := res.Close(); err != nil {
+		return false, err
+	}
+	state, n := &r.chunk.State, len(r.chunk.Rows)
+	state.Rows += int64(n)
+	state.Done = n < limit && !cut
+	if n > 0 {
 		state.After = nil
 		for _, at := range t.Key {
 			state.After = append(state.After, string(r.chunk.Rows[n-1][at].Text))
@@ -104,8 +133,38 @@ func (r *chunkRead) rows(ctx context.Context, tx pgx.Tx, limit int) error {
 	if state.Done {
 		state.After = nil
 	}
-	return nil
+	return cut, nil
 }
+
+// settle waits until every transaction that is open now has ended. The stream
+// lacks what a transaction did to a table before the table joined the
+// publication, and what was streamed to an earlier process may not be visible
+// yet (with synchronous replication, for long); a read after this sees both.
+func (l *loader) settle(ctx context.Context, log *slog.Logger) error {
+	var next string
+	if err := l.conn.QueryRow(ctx, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text").Scan(&next); err != nil {
+		return fmt.Errorf("read open transactions: %w", err)
+	}
+	for told := false; ; told = true {
+		var over bool
+		if err := l.conn.QueryRow(ctx, "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::text::xid8", next).Scan(&over); err != nil {
+			return fmt.Errorf("read open transactions: %w", err)
+		}
+		if over {
+			return nil
+		}
+		if !told {
+			log.Info("the back-fill waits for transactions that were open before it (pg_stat_activity, pg_prepared_xacts)")
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(settleEvery):
+		}
+	}
+}
+
+const settleEvery = 100 * time.Millisecond
 
 // position is the end of the log now. At the start of a page the insert
 // position lies behind the page's header, which an idle server never reports

@@ -123,7 +123,7 @@ func (p *pump) change(ctx context.Context, c *Change) error {
 // advance implements handler.
 func (p *pump) advance(ctx context.Context, b boundary) error {
 	if b.commit {
-		p.streamed.add(p.decoder.xid)
+		p.committed(p.decoder.xid)
 	}
 	if b.position.Compare(p.boundary) > 0 {
 		p.boundary = b.position
@@ -132,6 +132,14 @@ func (p *pump) advance(ctx context.Context, b boundary) error {
 		return err
 	}
 	return p.chunks(ctx)
+}
+
+// committed notes that a transaction was streamed to its end.
+func (p *pump) committed(xid uint32) {
+	p.streamed.add(xid)
+	for _, w := range p.watches {
+		w.streamed[xid] = struct{}{}
+	}
 }
 
 // chunks publishes the chunks that the stream has passed, between transactions.

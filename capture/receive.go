@@ -76,7 +76,7 @@ func (r *receiver) read(ctx context.Context) error {
 				return err
 			}
 		case *pgproto3.ErrorResponse:
-			return fmt.Errorf("replication: %w", pgconn.ErrorResponseToPgError(m))
+			return fmt.Errorf("replication: %w", withoutValues(pgconn.ErrorResponseToPgError(m)))
 		case *pgproto3.CopyDone:
 			return errors.New("replication: the server ended the stream")
 		}

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"supstream/catalog"
@@ -56,6 +57,9 @@ func (d *decoder) readRelation(ctx context.Context, w *wire) (*relation, error) 
 		if !ok {
 			r.columns[i] = -1
 			continue
+		}
+		if slices.Contains(r.columns[:i], at) {
+			return nil, d.malformed(fmt.Errorf("table %s: column %s was announced twice", t, c.name))
 		}
 		r.columns[i], r.key[at] = at, c.key
 		missing--
