@@ -145,7 +145,7 @@ func (c *Capturer) session(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if err := refuseSetup(ctx, conn, c.cfg.Catalog); err != nil {
+	if err := refuseSetup(ctx, conn, c.cfg.Catalog, c.cfg.Slot); err != nil {
 		return err
 	}
 	if err := refuseDrift(ctx, conn, c.cfg.Catalog); err != nil {

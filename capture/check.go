@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,10 +69,13 @@ func (e *SetupError) Error() string {
 // Permanent says that trying again does not help.
 func (e *SetupError) Permanent() bool { return true }
 
-// refuseSetup is a *SetupError when settings, role or privileges would stop
-// capture later, or let it read less than there is.
-func refuseSetup(ctx context.Context, conn *pgx.Conn, c *catalog.Catalog) error {
+// refuseSetup is a *SetupError when settings, role, privileges or the slot
+// would stop capture later, or let it read less than there is.
+func refuseSetup(ctx context.Context, conn *pgx.Conn, c *catalog.Catalog, slot string) error {
 	p := &preflight{conn: conn, catalog: c}
+	if _, err := ReadSlot(ctx, conn, slot); err != nil {
+		return err
+	}
 	for _, look := range []func(context.Context) error{p.server, p.role, p.rights, p.leaves} {
 		if err := look(ctx); err != nil {
 			return err
@@ -93,6 +97,16 @@ type preflight struct {
 
 func (p *preflight) add(level Level, subject, text, fix string) {
 	p.found = append(p.found, Finding{level, subject, text, fix})
+}
+
+// note takes the problems of a *SetupError; other errors come back.
+func (p *preflight) note(err error) error {
+	var setup *SetupError
+	if errors.As(err, &setup) {
+		p.found = append(p.found, setup.Problems...)
+		return nil
+	}
+	return err
 }
 
 // must adds a problem unless ok.
@@ -166,8 +180,7 @@ func (p *preflight) role(ctx context.Context) error {
 func (p *preflight) slot(ctx context.Context, name string) error {
 	s, err := ReadSlot(ctx, p.conn, name)
 	if err != nil {
-		p.add(Problem, "slot "+name, err.Error(), "choose another postgres.slot")
-		return nil
+		return p.note(err)
 	}
 	switch {
 	case !s.Exists:

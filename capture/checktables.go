@@ -144,9 +144,8 @@ func (p *preflight) publication(ctx context.Context, name string) error {
 		}
 	}
 	if pub.Exists {
-		if err := pub.Usable(); err != nil {
-			text, fix, _ := strings.Cut(err.Error(), ": ")
-			p.add(Problem, subject, text, fix)
+		if err := p.note(pub.Usable()); err != nil {
+			return err
 		}
 		if err := p.unidentified(ctx, subject, name); err != nil {
 			return err

@@ -53,7 +53,8 @@ func ReadSlot(ctx context.Context, conn *pgx.Conn, name string) (SlotState, erro
 		return SlotState{}, fmt.Errorf("read slot %s: %w", name, err)
 	}
 	if plugin != "pgoutput" || !here {
-		return SlotState{}, fmt.Errorf("slot %s belongs to plug-in %q and database %q: choose another slot name", name, plugin, database)
+		return SlotState{}, &SetupError{[]Finding{{Problem, "slot " + name,
+			fmt.Sprintf("belongs to plug-in %q and database %q", plugin, database), "choose another postgres.slot"}}}
 	}
 	s.Confirmed = uint64(confirmed)
 	return s, nil
@@ -156,17 +157,26 @@ type Publication struct {
 	Tables            []string // schema.name
 }
 
-// Usable is an error when the publication leaves something out.
+// Usable is a *SetupError when the publication leaves something out.
 func (p Publication) Usable() error {
-	switch {
-	case !p.Complete:
-		return fmt.Errorf("publication %s leaves out inserts, updates, deletes or truncates: ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate')", p.Name, catalog.QuoteIdentifier(p.Name))
-	case !p.ViaRoot:
-		return fmt.Errorf("publication %s shows partitions instead of their table: ALTER PUBLICATION %s SET (publish_via_partition_root = true)", p.Name, catalog.QuoteIdentifier(p.Name))
-	case len(p.Filtered) > 0:
-		return fmt.Errorf("publication %s has a row filter or a column list on %s: drop the table from it and add it again without", p.Name, strings.Join(p.Filtered, ", "))
+	name := catalog.QuoteIdentifier(p.Name)
+	e := &SetupError{}
+	refuse := func(text, fix string) {
+		e.Problems = append(e.Problems, Finding{Problem, "publication " + p.Name, text, fix})
 	}
-	return nil
+	if !p.Complete {
+		refuse("leaves out inserts, updates, deletes or truncates", fmt.Sprintf("ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate')", name))
+	}
+	if !p.ViaRoot {
+		refuse("shows partitions instead of their table", fmt.Sprintf("ALTER PUBLICATION %s SET (publish_via_partition_root = true)", name))
+	}
+	if len(p.Filtered) > 0 {
+		refuse("has a row filter or a column list on "+strings.Join(p.Filtered, ", "), "drop the table from it and add it again without")
+	}
+	if len(e.Problems) == 0 {
+		return nil
+	}
+	return e
 }
 
 // ReadPublication reads the publication's state.

@@ -46,9 +46,9 @@ Exit code 0: nothing stands in the way. 3: something does. 1: a server could not
 			case err != nil:
 				return err
 			case unknown > 0:
-				return fmt.Errorf("check: %d of the things to look at could not be seen, %d others stand in the way", unknown, problems)
+				return fmt.Errorf("check: not everything could be looked at: %d unknown; %d in the way of a start", unknown, problems)
 			case problems > 0:
-				return findings(fmt.Errorf("check: %d findings stand in the way", problems))
+				return findings(fmt.Errorf("check: %d in the way of a start", problems))
 			}
 			return nil
 		},
