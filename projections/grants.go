@@ -16,6 +16,7 @@ type area struct {
 	covered time.Time           // deltas are made up to here
 	retry   time.Time           // not before, after a failure
 	served  map[Chain]time.Time // chains that have files, with the end of the newest
+	again   map[Chain]bool      // chains that failed and need not wait for the next slot
 }
 
 // granted is a chain that may be delivered, since From.
@@ -50,11 +51,11 @@ func (r *Runner) chains(at time.Time) map[string][]granted {
 	return out
 }
 
-// unserved are the chains that were granted at a time and have no file since.
+// unserved are the chains that were granted at a time and have no file since, and those that failed.
 func (a *area) unserved(list []granted, at time.Time) map[Chain]bool {
 	out := map[Chain]bool{}
 	for _, g := range list {
-		if end, ok := a.served[g.Chain]; !g.from.After(at) && (!ok || end.Before(g.from)) {
+		if end, ok := a.served[g.Chain]; !g.from.After(at) && (!ok || end.Before(g.from) || a.again[g.Chain]) {
 			out[g.Chain] = true
 		}
 	}

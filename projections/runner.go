@@ -61,7 +61,7 @@ func NewRunner(cfg Config, parts Parts) (*Runner, error) {
 	}
 	for _, d := range parts.Catalog.Dataomraader() {
 		if d.Open() {
-			r.areas = append(r.areas, &area{Dataomraade: d, served: map[Chain]time.Time{}})
+			r.areas = append(r.areas, &area{Dataomraade: d, served: map[Chain]time.Time{}, again: map[Chain]bool{}})
 			r.metrics.period.WithLabelValues(d.Slug).Set(r.schedule.period(d.Frequency).Seconds())
 		}
 	}
@@ -220,13 +220,14 @@ func (r *Runner) tick(ctx context.Context, now time.Time, due []*area, marks map
 		}
 		g.Go(func() error {
 			t := areaTick{Runner: r, area: a, to: to, only: only}
-			err := t.run(ctx, granted[a.Slug])
+			begun, err := t.run(ctx, granted[a.Slug])
 			if err != nil {
 				errs[i] = fmt.Errorf("%s: %w", a.Slug, err)
 				a.retry = now.Add(r.cfg.Retry)
-			} else if only == nil {
+			}
+			if begun && only == nil { // what failed of it is tried again chain by chain, and disturbs nobody else's schedule
 				a.covered, _ = r.slot(a, now)
-				if a.covered.IsZero() || a.covered.Before(to.Time) {
+				if a.covered.Before(to.Time) {
 					a.covered = to.Time
 				}
 			}
@@ -237,7 +238,7 @@ func (r *Runner) tick(ctx context.Context, now time.Time, due []*area, marks map
 	return errors.Join(g.Wait(), errors.Join(errs...))
 }
 
-// welcome gives chains that came into being since the last tick their full load, without waiting for the next.
+// welcome works on chains that came into being since the last tick, or failed in it, without waiting for the next.
 func (r *Runner) welcome(ctx context.Context, now time.Time, granted map[string][]granted) error {
 	var errs []error
 	for _, a := range r.areas {

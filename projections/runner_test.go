@@ -334,6 +334,42 @@ func TestRunFollowsTheSchedule(t *testing.T) {
 	}
 }
 
+// A chain that failed is tried again before the next slot, and nobody else gets anything out of turn.
+func TestRunTriesAgain(t *testing.T) {
+	w := newWorld(t)
+	w.grant(vendor, kommune("751"), "samtaler")
+	w.grant(other, kommune("751"), "samtaler")
+	w.write("samtaler", kommune("751"), "samtale", streams.OpInsert, "a", "1")
+	w.mark()
+	broken := true
+	w.sink.Fail = func(d *projections.Delta) error {
+		if broken && d.Chain.Opgaveloeser == vendor {
+			return errors.New("broken")
+		}
+		return nil
+	}
+	r := w.runner()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- r.Run(ctx) }()
+	poll := func() { w.ticks <- time.Time{}; w.ticks <- time.Time{} }
+	a, b := chain(vendor, kommune("751"), "samtaler"), chain(other, kommune("751"), "samtaler")
+	poll()
+	expect(t, "while it is broken", w.kinds(a)+" "+w.kinds(b), " F")
+	broken = false
+	w.mark()
+	poll()
+	expect(t, "at once", w.kinds(a)+" "+w.kinds(b), " F")
+	w.wait(w.cfg.Retry)
+	w.mark()
+	poll()
+	expect(t, "after a while", w.kinds(a)+" "+w.kinds(b), "F F")
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A due area waits for a mark at or after its time, until patience ends.
 func TestRunWaitsForTheMark(t *testing.T) {
 	w := newWorld(t)

@@ -21,10 +21,14 @@ type Source interface {
 	Read(ctx context.Context, area string, from, to uint64, yield func(*streams.Event) error) error
 }
 
+var _ Source = (*streams.Reader)(nil)
+
 // Grants tells who may have what at a time.
 type Grants interface {
 	Grants(at time.Time) []agreements.Grant
 }
+
+var _ Grants = (*agreements.Register)(nil)
 
 // Clock is the time of the schedule and of the agreements.
 type Clock interface {

@@ -36,16 +36,17 @@ type job struct {
 	from streams.Mark // of a delta
 }
 
-func (t *areaTick) run(ctx context.Context, list []granted) error {
-	first, incarnation, err := t.parts.Source.First(ctx, t.Slug)
+// run reports whether it came as far as the chains, and what failed.
+func (t *areaTick) run(ctx context.Context, list []granted) (begun bool, err error) {
+	var incarnation string
+	t.first, incarnation, err = t.parts.Source.First(ctx, t.Slug)
 	if err == nil && incarnation != t.to.Incarnation {
 		err = errors.New("the stream was made anew just now")
 	}
 	if err != nil {
 		t.metrics.failed(errSource, err)
-		return fmt.Errorf("start of the stream: %w", err)
+		return false, fmt.Errorf("start of the stream: %w", err)
 	}
-	t.first = first
 	if t.base != nil && t.base.mark.Incarnation == t.to.Incarnation && t.base.mark.Position.Compare(t.to.Position) > 0 {
 		t.to, t.fixed = t.base.mark, true // an earlier tick came further in this area
 	}
@@ -66,17 +67,23 @@ func (t *areaTick) run(ctx context.Context, list []granted) error {
 		t.pass(ctx, from, deltas[from])
 	}
 	t.fulls(ctx, fulls)
-	return errors.Join(t.errs...)
+	return true, errors.Join(t.errs...)
 }
 
-func (t *areaTick) fail(kind string, err error) {
+func (t *areaTick) fail(kind string, err error, chains ...job) {
 	t.metrics.failed(kind, err)
 	t.errs = append(t.errs, err)
+	for _, j := range chains {
+		t.again[j.Chain] = true
+	}
 }
 
 // plan decides what each chain gets. delivered tells whether a chain has files of this life of the stream.
 func (t *areaTick) plan(ctx context.Context, list []granted) (jobs []job, delivered bool) {
 	for _, g := range list {
+		if t.only == nil || t.only(g.Chain) {
+			delete(t.again, g.Chain)
+		}
 		last, err := t.parts.Sink.Last(ctx, g.Chain)
 		if err == nil && last.Incarnation == t.to.Incarnation {
 			delivered = true
@@ -87,7 +94,7 @@ func (t *areaTick) plan(ctx context.Context, list []granted) (jobs []job, delive
 		case errors.Is(err, ErrNoManifest):
 			jobs = append(jobs, t.fullLoad(g.Chain, "the chain is new"))
 		case err != nil:
-			t.fail(errPublish, fmt.Errorf("%s: newest manifest: %w", g.Chain, err))
+			t.fail(errPublish, fmt.Errorf("%s: newest manifest: %w", g.Chain, err), job{Chain: g.Chain})
 		default:
 			if j, ok := t.next(g, &last); ok {
 				jobs = append(jobs, j)
@@ -242,7 +249,7 @@ func (t *areaTick) pass(ctx context.Context, from uint64, jobs []job) {
 	}
 	fold, err := t.fold(ctx, from, wanted)
 	if err != nil {
-		t.fail(errSource, err)
+		t.fail(errSource, err, jobs...)
 		return
 	}
 	defer t.closeFold(fold)
@@ -290,7 +297,7 @@ func (t *areaTick) deltas(ctx context.Context, fold *Fold, jobs []job) {
 
 func (t *areaTick) fulls(ctx context.Context, jobs []job) {
 	if len(jobs) > 0 && t.baseErr != nil {
-		t.fail(errBase, fmt.Errorf("%d full loads wait: %w", len(jobs), t.baseErr))
+		t.fail(errBase, fmt.Errorf("%d full loads wait: %w", len(jobs), t.baseErr), jobs...)
 		return
 	}
 	t.publish(ctx, jobs, func(j job) *Delta {
@@ -306,7 +313,7 @@ func (t *areaTick) publish(ctx context.Context, jobs []job, build func(job) *Del
 		return
 	}
 	still := t.chains(t.parts.Clock.Now())[t.Slug]
-	var mu sync.Mutex // guards errs and served
+	var mu sync.Mutex // guards errs, served and again
 	var g errgroup.Group
 	g.SetLimit(t.cfg.Files)
 	for _, j := range jobs {
@@ -323,7 +330,7 @@ func (t *areaTick) publish(ctx context.Context, jobs []job, build func(job) *Del
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				t.fail(errPublish, fmt.Errorf("%s: %w", j.Chain, err))
+				t.fail(errPublish, fmt.Errorf("%s: %w", j.Chain, err), j)
 				return nil
 			}
 			t.served[j.Chain] = m.Period.End

@@ -10,6 +10,8 @@ import (
 	"supstream/projections/sinktest"
 )
 
+// To fuzz longer: go test ./sinks -run - -fuzz FuzzManifest -fuzzminimizetime 10x
+
 // Whatever stands in a manifest, reading it does not panic, and what is accepted can be written again to the same fields.
 func FuzzManifest(f *testing.F) {
 	fsys := crashfs.New()

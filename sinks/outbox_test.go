@@ -265,7 +265,7 @@ func TestKey(t *testing.T) {
 	}
 }
 
-func BenchmarkOutbox(b *testing.B) {
+func BenchmarkEncoder(b *testing.B) {
 	rows := make([]projections.Row, 100_000)
 	var content int64
 	for i := range rows {
