@@ -25,6 +25,7 @@ type decoder struct {
 	commit   time.Time
 	ordinal  uint32
 	old, new catalog.Row // reused
+	current  Change      // reused
 }
 
 // boundary is the end of a transaction, or of what the server has read.
@@ -146,7 +147,8 @@ func (d *decoder) row(ctx context.Context, kind byte, w *wire, h handler) error 
 	if err := w.end(); err != nil {
 		return d.malformed(fmt.Errorf("table %s: %w", r.table, err))
 	}
-	c := Change{Table: r.table, Position: pos, XID: d.xid, CommitTime: d.commit}
+	d.current = Change{Table: r.table, Position: pos, XID: d.xid, CommitTime: d.commit}
+	c := &d.current
 	switch {
 	case kind == 'I' && hasNew && !hasOld:
 		c.Op, c.New = Insert, d.new
@@ -157,11 +159,11 @@ func (d *decoder) row(ctx context.Context, kind byte, w *wire, h handler) error 
 		if hasOld {
 			c.Old = d.old
 		}
-		return d.update(ctx, &c, h)
+		return d.update(ctx, c, h)
 	default:
 		return d.malformed(fmt.Errorf("table %s: malformed row message", r.table))
 	}
-	return h.change(ctx, &c)
+	return h.change(ctx, c)
 }
 
 // update completes the new row and splits a change of the key in two.

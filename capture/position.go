@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Position orders all changes of a mirror: by the commit position of the
@@ -57,15 +58,16 @@ func (p *Position) UnmarshalText(b []byte) error {
 // ParsePosition parses the text that String gives; it accepts nothing else.
 func ParsePosition(s string) (Position, error) {
 	if len(s) != positionLen || s[16] != '-' {
-		return Position{}, fmt.Errorf("position %q: want 16 and 8 hexadecimal digits with a dash between", s)
+		return Position{}, fmt.Errorf("position %q: want 16 and 8 hexadecimal digits with a dash between", strings.Clone(s))
 	}
 	lsn, err1 := strconv.ParseUint(s[:16], 16, 64)
 	ord, err2 := strconv.ParseUint(s[17:], 16, 32)
 	p := Position{LSN: lsn, Ordinal: uint32(ord)}
-	if err1 != nil || err2 != nil || p.String() != s {
-		return Position{}, fmt.Errorf("position %q: want upper-case hexadecimal digits", s)
+	var text [positionLen]byte
+	if err1 != nil || err2 != nil || string(p.Append(text[:0])) != s {
+		return Position{}, fmt.Errorf("position %q: want upper-case hexadecimal digits", strings.Clone(s))
 	}
-	return p, nil
+	return p, nil // the clones above keep s from being copied to the heap by callers that have bytes
 }
 
 const hexDigits = "0123456789ABCDEF"

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"supstream/capture"
@@ -15,7 +14,8 @@ import (
 // data. It takes the attributes in any order and passes over unknown ones, as
 // CloudEvents allows. Seq and Bruger come from the message, not from the data.
 func (e *Event) Decode(data []byte) error {
-	*e = Event{Seq: e.Seq, Bruger: e.Bruger}
+	// The names are mostly those of the event before.
+	*e = Event{Seq: e.Seq, Bruger: e.Bruger, Dataomraade: e.Dataomraade, Table: e.Table}
 	var typ, sequence []byte
 	err := eachField(data, func(name, value []byte) (err error) {
 		switch string(name) {
@@ -61,19 +61,24 @@ func (e *Event) Decode(data []byte) error {
 	if e.Position, err = capture.ParsePosition(string(sequence[:25])); err != nil {
 		return fmt.Errorf("event: attribute sequence: %w", err)
 	}
-	return e.decodeType(string(typ))
+	return e.decodeType(typ)
 }
 
 // decodeType takes "dk.dfdg.<dataomraade>.<tabel>.<op>" apart.
-func (e *Event) decodeType(typ string) error {
-	rest, ok := strings.CutPrefix(typ, "dk.dfdg.")
-	area, rest, ok2 := strings.Cut(rest, ".")
-	table, op, ok3 := strings.Cut(rest, ".")
+func (e *Event) decodeType(typ []byte) error {
+	rest, ok := bytes.CutPrefix(typ, []byte("dk.dfdg."))
+	area, rest, ok2 := bytes.Cut(rest, []byte("."))
+	table, op, ok3 := bytes.Cut(rest, []byte("."))
 	if !ok || !ok2 || !ok3 {
 		return fmt.Errorf("event %s: type %q: want dk.dfdg.<dataomraade>.<tabel>.<op>", e.ID, typ)
 	}
-	e.Dataomraade, e.Table = area, table
-	if e.Op, ok = parseOp([]byte(op)); !ok {
+	if e.Dataomraade != string(area) {
+		e.Dataomraade = string(area)
+	}
+	if e.Table != string(table) {
+		e.Table = string(table)
+	}
+	if e.Op, ok = parseOp(op); !ok {
 		return fmt.Errorf("event %s: unknown kind of event %q", e.ID, op)
 	}
 	if e.Op != OpTruncate && e.Key == nil || e.Op.HasRow() != (e.Row != nil) {
@@ -139,15 +144,21 @@ func skipString(b []byte, i int) int {
 	if i >= len(b) || b[i] != '"' {
 		return -1
 	}
-	for i++; i < len(b); i++ {
-		switch b[i] {
-		case '"':
-			return i + 1
-		case '\\':
-			i++
+	for i++; ; {
+		n := bytes.IndexByte(b[i:], '"')
+		if n < 0 {
+			return -1
+		}
+		end := i + n
+		escapes := end
+		for escapes > i && b[escapes-1] == '\\' {
+			escapes--
+		}
+		i = end + 1
+		if (end-escapes)%2 == 0 { // the quote itself is not escaped
+			return i
 		}
 	}
-	return -1
 }
 
 // skipValue returns the index behind the value that starts at i, or -1. It
@@ -181,13 +192,18 @@ func skipValue(b []byte, i int) int {
 		return -1
 	}
 	start := i
-	for i < len(b) && !bytes.ContainsRune([]byte(",]} \t\r\n"), rune(b[i])) {
+	for i < len(b) && !ends(b[i]) {
 		i++
 	}
 	if i == start {
 		return -1
 	}
 	return i
+}
+
+// ends says that c comes behind a number or a word.
+func ends(c byte) bool {
+	return c == ',' || c == '}' || c == ']' || c == ' ' || c == '\t' || c == '\r' || c == '\n'
 }
 
 // plainString is the content of a JSON string without escapes.

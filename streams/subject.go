@@ -20,15 +20,16 @@ func Subject(slug string, b catalog.Bruger) string {
 // ParseSubject is the inverse of Subject. Internal subjects (positions,
 // back-fill progress) are not subjects of events and give an error.
 func ParseSubject(subject string) (slug string, b catalog.Bruger, err error) {
-	parts := strings.SplitN(subject, ".", 3)
-	if len(parts) != 3 || parts[0] != "dfdg" || parts[1] == "" {
+	rest, ours := strings.CutPrefix(subject, "dfdg.")
+	slug, bruger, dotted := strings.Cut(rest, ".")
+	if !ours || !dotted || slug == "" {
 		return "", b, fmt.Errorf("subject %q: want dfdg.<dataomraade>.<bruger>", subject)
 	}
-	b, err = catalog.ParseBruger(parts[2])
+	b, err = catalog.ParseBruger(bruger)
 	if err != nil {
 		return "", b, fmt.Errorf("subject %q: %w", subject, err)
 	}
-	return parts[1], b, nil
+	return slug, b, nil
 }
 
 func positionSubject(slug string) string { return "dfdg." + slug + "._pos" }
