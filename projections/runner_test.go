@@ -308,10 +308,7 @@ func TestRunFollowsTheSchedule(t *testing.T) {
 	w.write("samtaler", kommune("751"), "samtale", streams.OpInsert, "a", "1")
 	w.mark()
 	r := w.runner()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- r.Run(ctx) }()
-	poll := func() { w.ticks <- time.Time{}; w.ticks <- time.Time{} } // the second is taken when the first has been worked on
+	poll, stop := w.background(r)
 	a, b := chain(vendor, kommune("751"), "samtaler"), chain(other, kommune("751"), "samtaler")
 	poll()
 	expect(t, "at the start", w.kinds(a), "F")
@@ -328,10 +325,7 @@ func TestRunFollowsTheSchedule(t *testing.T) {
 	poll()
 	expect(t, "the next day, old", w.kinds(a), "FD")
 	expect(t, "the next day, new", w.kinds(b), "FD")
-	cancel()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	stop()
 }
 
 // A chain that failed is tried again before the next slot, and nobody else gets anything out of turn.
@@ -349,10 +343,7 @@ func TestRunTriesAgain(t *testing.T) {
 		return nil
 	}
 	r := w.runner()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- r.Run(ctx) }()
-	poll := func() { w.ticks <- time.Time{}; w.ticks <- time.Time{} }
+	poll, stop := w.background(r)
 	a, b := chain(vendor, kommune("751"), "samtaler"), chain(other, kommune("751"), "samtaler")
 	poll()
 	expect(t, "while it is broken", w.kinds(a)+" "+w.kinds(b), " F")
@@ -364,10 +355,7 @@ func TestRunTriesAgain(t *testing.T) {
 	w.mark()
 	poll()
 	expect(t, "after a while", w.kinds(a)+" "+w.kinds(b), "F F")
-	cancel()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	stop()
 }
 
 // A due area waits for a mark at or after its time, until patience ends.
@@ -381,20 +369,14 @@ func TestRunWaitsForTheMark(t *testing.T) {
 	w.now = time.Date(2026, 1, 5, 22, 59, 50, 0, time.UTC)
 	w.mark()
 	w.now = time.Date(2026, 1, 5, 23, 0, 1, 0, time.UTC) // midnight in Denmark
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- r.Run(ctx) }()
-	poll := func() { w.ticks <- time.Time{}; w.ticks <- time.Time{} }
+	poll, stop := w.background(r)
 	c := chain(vendor, kommune("751"), "samtaler")
 	poll()
 	expect(t, "a mark of before midnight", w.kinds(c), "F")
 	w.wait(time.Minute)
 	poll()
 	expect(t, "at the end of patience", w.kinds(c), "FD")
-	cancel()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	stop()
 }
 
 // Contiguous and FoldEqualsTable at the level of projections: random traffic, failures and restarts; then every chain is without a

@@ -154,6 +154,24 @@ func (w *world) run(r *projections.Runner) {
 	}
 }
 
+// background starts Run. poll lets it look once and returns when it has done what there was; stop ends it.
+func (w *world) background(r *projections.Runner) (poll, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- r.Run(ctx) }()
+	poll = func() {
+		w.ticks <- time.Time{}
+		w.ticks <- time.Time{} // is taken when the first has been worked on
+	}
+	stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Error(err)
+		}
+	}
+	return poll, stop
+}
+
 // kinds are the kinds of the files of a chain, as one letter each.
 func (w *world) kinds(c projections.Chain) string {
 	s := ""
