@@ -2,6 +2,7 @@ package capture
 
 import (
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -102,8 +103,9 @@ func TestRowKey(t *testing.T) {
 func TestOpenTransactionWhenATableJoins(t *testing.T) {
 	m := newMirror(t, rowTable+`CREATE TABLE u (id int PRIMARY KEY, v text); ALTER TABLE u REPLICA IDENTITY FULL;`)
 	one := rowCatalog(t)
-	stop := m.run(one, newMemory(one))
-	m.until("EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active)", m.name)
+	first := newMemory(one)
+	stop := m.run(one, first)
+	first.untilLine(t, "done t")
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -111,9 +113,14 @@ func TestOpenTransactionWhenATableJoins(t *testing.T) {
 	execOn(t, m.ctx, open, "BEGIN; INSERT INTO u VALUES (1, 'open')")
 	two := testCatalog(t, tableYAML("t", "full", "id", "id integer; v text?"), tableYAML("u", "full", "id", "id integer; v text?"))
 	pub := newMemory(two)
-	m.run(two, pub)
-	m.until("EXISTS (SELECT FROM pg_publication_tables WHERE pubname = $1 AND tablename = 'u')", m.name)
-	// The back-fill may have begun; it must not end before the transaction.
+	text := &logText{line: make(chan string, 100)}
+	m.run(two, pub, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(text, nil)) })
+	// The back-fill waits, and the stream goes on meanwhile; without the wait it would end here.
+	for line := range text.line {
+		if strings.Contains(line, "waits for transactions") || strings.Contains(line, "all tables are read") {
+			break
+		}
+	}
 	m.exec("INSERT INTO t VALUES (1, 'later')")
 	pub.untilLine(t, "insert t 1|later")
 	execOn(t, m.ctx, open, "COMMIT")

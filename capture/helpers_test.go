@@ -482,3 +482,28 @@ func lines(t testing.TB, got, want []string) {
 		}
 	}
 }
+
+// logText hands on the lines of a log, for as long as somebody reads them.
+type logText struct {
+	line chan string
+
+	mu  sync.Mutex
+	all strings.Builder
+}
+
+func (l *logText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	l.all.Write(b)
+	l.mu.Unlock()
+	select {
+	case l.line <- string(b):
+	default:
+	}
+	return len(b), nil
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
+}
