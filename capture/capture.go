@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
@@ -207,11 +208,17 @@ func (c *Capturer) slot(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgConn
 // stream runs the receiver, the pump, the back-fill and the watch over the
 // slot until the first of them fails or ctx ends.
 func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgConn, pub Publisher, from uint64, created bool) error {
-	jobs := c.jobs(pub.Areas(), from, created)
 	var clock time.Time
-	if err := conn.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&clock); err != nil {
+	var end pglogrepl.LSN
+	if err := conn.QueryRow(ctx, `
+		SELECT clock_timestamp(), CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text`).Scan(&clock, &end); err != nil {
 		return fmt.Errorf("read the clock of postgres: %w", err)
 	}
+	areas := pub.Areas()
+	if err := ahead(areas, uint64(end)); err != nil {
+		return err
+	}
+	jobs := c.jobs(areas, from, created)
 	// That an area has to be read again must be stored before its stream says
 	// that it is where the slot is.
 	for _, j := range jobs {
@@ -255,11 +262,39 @@ func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgCo
 	return g.Wait()
 }
 
+// ahead is an error when a stream holds changes that the mirror has not made:
+// the mirror was restored from a backup, or it is another one. What it does
+// from here on would have positions that the streams have seen, and would be
+// taken for known.
+func ahead(areas []AreaState, end uint64) error {
+	for _, a := range areas {
+		if a.Position.LSN > end {
+			return &HistoryError{Dataomraade: a.Dataomraade, Stream: a.Position, Mirror: Position{LSN: end}}
+		}
+	}
+	return nil
+}
+
+// HistoryError is a mirror whose log ends before what a stream has of it.
+type HistoryError struct {
+	Dataomraade    string
+	Stream, Mirror Position
+}
+
+func (e *HistoryError) Error() string {
+	return fmt.Sprintf("the stream of %s is at %s, the mirror's log ends at %s: the mirror was restored from a backup or is another one; "+
+		"see \"Restoring\" in docs/OPERATIONS.md before anything is written", e.Dataomraade, e.Stream, e.Mirror)
+}
+
+// Permanent says that somebody has to decide what to do.
+func (e *HistoryError) Permanent() bool { return true }
+
 // jobs lists the tables to read: those not read to their end, and all of an
 // area whose stream is behind the slot, because Postgres may not have the
 // changes in between any more.
 func (c *Capturer) jobs(areas []AreaState, from uint64, created bool) []loadJob {
 	var jobs []loadJob
+	known := false // a stream goes on from the slot
 	for _, a := range areas {
 		area, ok := c.cfg.Catalog.Dataomraade(a.Dataomraade)
 		if !ok {
@@ -280,6 +315,10 @@ func (c *Capturer) jobs(areas []AreaState, from uint64, created bool) []loadJob 
 			jobs = append(jobs, loadJob{table: t, state: state, reset: behind || state.Reset})
 		}
 		c.cfg.Metrics.loadTables.WithLabelValues(area.Slug).Set(float64(pending))
+		known = known || !fresh
+	}
+	if created && known {
+		c.cfg.Metrics.lost.Inc()
 	}
 	return jobs
 }
@@ -339,8 +378,7 @@ func (c *Capturer) watchSlot(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		c.cfg.Metrics.retained.Set(float64(s.Retained))
-		c.cfg.Metrics.safe.Set(float64(s.Safe))
+		c.cfg.Metrics.slotSeen(s)
 		select {
 		case <-ctx.Done():
 			return nil

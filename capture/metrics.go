@@ -17,6 +17,8 @@ type Metrics struct {
 	state      *prometheus.GaugeVec
 	retained   prometheus.Gauge
 	safe       prometheus.Gauge
+	slot       *prometheus.GaugeVec
+	lost       prometheus.Counter
 	loadRows   *prometheus.CounterVec
 	loadTables *prometheus.GaugeVec
 	pending    prometheus.GaugeFunc
@@ -47,6 +49,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Bytes of log that Postgres keeps for the slot."}),
 		safe: prometheus.NewGauge(prometheus.GaugeOpts{Name: "supstream_slot_safe_wal_bytes",
 			Help: "Bytes of log that can still be written before the slot may be lost; -1 when Postgres sets no limit."}),
+		slot: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "supstream_slot_state",
+			Help: "1 for the state of the slot as Postgres sees it."}, []string{"state"}),
+		lost: prometheus.NewCounter(prometheus.CounterOpts{Name: "supstream_slot_lost_total",
+			Help: "Times the slot was lost or gone although streams go on from it, and was made anew."}),
 		loadRows: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "supstream_backfill_rows_total",
 			Help: "Rows read by back-fills."}, []string{"dataomraade"}),
 		loadTables: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "supstream_backfill_tables_pending",
@@ -59,7 +65,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	m.pending = prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "supstream_capture_stalled_seconds",
 		Help: "Seconds since the newest durable commit while something is pending; 0 when nothing is."}, m.stalledSeconds)
-	reg.MustRegister(changes, m.errors, m.restarts, m.state, m.retained, m.safe, m.loadRows, m.loadTables, m.pending)
+	reg.MustRegister(changes, m.errors, m.restarts, m.state, m.retained, m.safe, m.slot, m.lost, m.loadRows, m.loadTables, m.pending)
 	m.setState(StateStarting)
 	return m
 }
@@ -73,6 +79,23 @@ func (m *Metrics) setState(state string) {
 			v = 1
 		}
 		m.state.WithLabelValues(s).Set(v)
+	}
+}
+
+// slotSeen records what Postgres says of the slot.
+func (m *Metrics) slotSeen(s SlotState) {
+	m.retained.Set(float64(s.Retained))
+	m.safe.Set(float64(s.Safe))
+	state := s.WALStatus
+	if !s.Exists {
+		state = "missing"
+	}
+	for _, known := range []string{"missing", "reserved", "extended", "unreserved", "lost"} {
+		v := 0.0
+		if known == state {
+			v = 1
+		}
+		m.slot.WithLabelValues(known).Set(v)
 	}
 }
 

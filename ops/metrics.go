@@ -15,6 +15,7 @@ const (
 	metricStalled     = "supstream_capture_stalled_seconds"
 	metricRetained    = "supstream_slot_retained_wal_bytes"
 	metricSafe        = "supstream_slot_safe_wal_bytes"
+	metricSlot        = "supstream_slot_state"
 	metricLoading     = "supstream_backfill_tables_pending"
 	metricHeld        = "supstream_held_rows"
 	metricNewest      = "supstream_projection_newest_timestamp_seconds"
@@ -84,6 +85,11 @@ func (g gauges) capture() *Capture {
 	for state, on := range g.by(metricState, labelState) {
 		if on == 1 {
 			c.State = state
+		}
+	}
+	for state, on := range g.by(metricSlot, labelState) {
+		if on == 1 {
+			c.SlotState = state
 		}
 	}
 	retained, _ := g.value(metricRetained)

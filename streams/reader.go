@@ -43,8 +43,10 @@ func (r *Reader) Newest(ctx context.Context, area string) (Mark, error) {
 	return Mark{Position: rec.Position, Seq: msg.Sequence, Time: rec.Time, Incarnation: rec.Incarnation, Loading: rec.Loading}, nil
 }
 
-// First is the sequence of the oldest message the area's stream still has, and
-// the stream's incarnation.
+// First is the sequence of the oldest message that the area's stream has not
+// lost to its retention, and the stream's incarnation. It is 1 while the stream
+// is younger than its retention: what is missing then are position records,
+// which replace each other.
 func (r *Reader) First(ctx context.Context, area string) (seq uint64, incarnation string, err error) {
 	name := StreamName(area)
 	s, err := r.js.Stream(ctx, name)
@@ -52,7 +54,11 @@ func (r *Reader) First(ctx context.Context, area string) (seq uint64, incarnatio
 		return 0, "", fmt.Errorf("stream %s: %w", name, err)
 	}
 	info := s.CachedInfo()
-	return info.State.FirstSeq, info.Config.Metadata[metaIncarnation], nil
+	first := info.State.FirstSeq
+	if keep := info.Config.MaxAge; keep == 0 || info.TimeStamp.Sub(info.Created) < keep {
+		first = 1
+	}
+	return first, info.Config.Metadata[metaIncarnation], nil
 }
 
 // readTimeout is how long the next message of a range may take to arrive.
