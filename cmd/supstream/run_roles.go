@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -108,8 +109,9 @@ func (s *service) serve(ctx context.Context) error {
 	}
 	cfg := ops.Config{
 		Listen: s.config.HTTP.Listen, Registry: s.registry,
-		Alive:  []ops.Check{{Name: "nats", Run: s.broker.healthy}},
-		Ready:  ops.Progress(s.registry, ops.DefaultLimits()),
+		Alive: []ops.Check{{Name: "nats", Run: s.broker.healthy}},
+		Ready: append(ops.Progress(s.registry, ops.DefaultLimits()),
+			ops.Check{Name: "disk", Run: func(context.Context) error { return s.config.room() }}),
 		Status: s.status, Log: s.log,
 		Disks: []ops.Disk{{Kind: "data", Path: s.config.DataDir}},
 	}
