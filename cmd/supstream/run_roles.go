@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -109,14 +110,22 @@ func (s *service) serve(ctx context.Context) error {
 	}
 	cfg := ops.Config{
 		Listen: s.config.HTTP.Listen, Registry: s.registry,
-		Alive: []ops.Check{{Name: "nats", Run: s.broker.healthy}},
 		Ready: append(ops.Progress(s.registry, ops.DefaultLimits()),
 			ops.Check{Name: "disk", Run: func(context.Context) error { return s.config.room() }}),
 		Status: s.status, Log: s.log,
-		Disks: []ops.Disk{{Kind: "data", Path: s.config.DataDir}},
 	}
+	// A restart can mend a server inside this process, but not a cluster.
+	check := ops.Check{Name: "nats", Run: s.broker.healthy}
 	if s.broker.embedded != nil {
-		cfg.Store = s.broker.embedded.Store
+		cfg.Alive, cfg.Store = []ops.Check{check}, s.broker.embedded.Store
+	} else {
+		cfg.Ready = append(cfg.Ready, check)
+	}
+	for kind, dir := range map[string]string{"data": s.config.DataDir, "outbox": s.config.Outbox, "projections": s.config.Projections.Dir} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("make folder: %w", err)
+		}
+		cfg.Disks = append(cfg.Disks, ops.Disk{Kind: kind, Path: dir})
 	}
 	server, err := ops.Listen(cfg)
 	if err != nil {
