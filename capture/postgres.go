@@ -87,6 +87,7 @@ func connectReplication(ctx context.Context, cfg *pgx.ConnConfig) (*pgconn.PgCon
 		c.RuntimeParams[k] = v
 	}
 	c.RuntimeParams["replication"] = "database"
+	c.BuildFrontend = newGatheringFrontend
 	// The receiver answers every second whatever happens behind it. When it
 	// does not, the process hangs, and another should get the slot soon.
 	c.RuntimeParams["wal_sender_timeout"] = "15s"
