@@ -29,7 +29,20 @@ type AckError struct {
 }
 
 func (e *AckError) Error() string {
-	return fmt.Sprintf("stream %s: batch refused: %s (%d)", e.Stream, e.Description, e.Code)
+	return fmt.Sprintf("stream %s: batch refused: %s (%d)%s", e.Stream, e.Description, e.Code, ackAdvice(e.Code))
+}
+
+// ackAdvice says what helps, where that is known.
+func ackAdvice(code int) string {
+	switch code {
+	case codeIncompleteBatch:
+		return ": is the disk of the server's store full?"
+	case codeInsufficientResources, codeStorageExceeded:
+		return ": make room on its disk, or raise nats.embedded.max_store"
+	case codeBatchTooLarge:
+		return ": set capture.batch_events to what the server allows"
+	}
+	return ""
 }
 
 // Unwrap gives ErrFenced for a failed fence.
@@ -40,7 +53,28 @@ func (e *AckError) Unwrap() error {
 	return nil
 }
 
-const codeWrongLastSequence = 10071
+// Permanent is true for what trying again does not change.
+func (e *AckError) Permanent() bool { return e.Code == codeBatchTooLarge }
+
+// ForeignStreamError is a stream with the name of one of ours that supstream
+// did not make. It is not touched.
+type ForeignStreamError struct{ Stream string }
+
+func (e *ForeignStreamError) Error() string {
+	return fmt.Sprintf("stream %s was not made by supstream: delete it, or use another JetStream account", e.Stream)
+}
+
+// Permanent says that somebody has to change it.
+func (e *ForeignStreamError) Permanent() bool { return true }
+
+// JetStream's codes of refusals.
+const (
+	codeWrongLastSequence     = 10071
+	codeInsufficientResources = 10023
+	codeStorageExceeded       = 10047
+	codeIncompleteBatch       = 10176
+	codeBatchTooLarge         = 10199
+)
 
 // ValueError is a value that cannot be written as JSON by the rules of
 // docs/EVENTS.md. It never holds the value.

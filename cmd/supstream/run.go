@@ -70,6 +70,9 @@ func (a *app) run(ctx context.Context, c *Config, log *slog.Logger) error {
 			return err
 		}
 	}
+	if err := c.room(); err != nil {
+		return err
+	}
 	if s.broker, err = openBroker(ctx, c, log); err != nil {
 		return err
 	}
@@ -83,6 +86,7 @@ func (a *app) run(ctx context.Context, c *Config, log *slog.Logger) error {
 		cancel()
 		return errors.Join(err, s.group.Wait())
 	}
+	s.group.Go(func() error { return s.watch(ctx) })
 	log.Info("supstream runs", "roles", c.Roles, "catalog", s.catalog.Version())
 	defer cancel()
 	if err := s.group.Wait(); err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os"
 	"path/filepath"
 	"time"
 
