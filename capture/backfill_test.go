@@ -2,7 +2,6 @@ package capture
 
 import (
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -114,7 +113,7 @@ func TestOpenTransactionWhenATableJoins(t *testing.T) {
 	two := testCatalog(t, tableYAML("t", "full", "id", "id integer; v text?"), tableYAML("u", "full", "id", "id integer; v text?"))
 	pub := newMemory(two)
 	text := &logText{line: make(chan string, 100)}
-	m.run(two, pub, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(text, nil)) })
+	m.run(two, pub, logTo(text))
 	// The back-fill waits, and the stream goes on meanwhile; without the wait it would end here.
 	for line := range text.line {
 		if strings.Contains(line, "waits for transactions") || strings.Contains(line, "all tables are read") {

@@ -445,10 +445,9 @@ func (p *memory) untilLine(t testing.TB, line string) []string {
 	return p.until(t, func(log []string) bool { return slices.Contains(log, line) })
 }
 
-// run starts a capturer and returns how to end it.
-func (m *mirror) run(cat *catalog.Catalog, pub Publisher, change ...func(*Config)) (stop func() error) {
+// captureConfig is what a capturer of this mirror is made with.
+func (m *mirror) captureConfig(cat *catalog.Catalog, pub Publisher, change ...func(*Config)) Config {
 	m.t.Helper()
-	ctx, cancel := context.WithCancel(m.ctx)
 	cfg := Config{
 		Postgres: m.config(), Catalog: cat, Slot: m.name, Publication: m.name, MarkEvery: time.Second,
 		Open:    func(context.Context) (Publisher, error) { return pub, nil },
@@ -458,6 +457,18 @@ func (m *mirror) run(cat *catalog.Catalog, pub Publisher, change ...func(*Config
 	for _, f := range change {
 		f(&cfg)
 	}
+	return cfg
+}
+
+func logTo(l *logText) func(*Config) {
+	return func(c *Config) { c.Log = slog.New(slog.NewTextHandler(l, nil)) }
+}
+
+// run starts a capturer and returns how to end it.
+func (m *mirror) run(cat *catalog.Catalog, pub Publisher, change ...func(*Config)) (stop func() error) {
+	m.t.Helper()
+	ctx, cancel := context.WithCancel(m.ctx)
+	cfg := m.captureConfig(cat, pub, change...)
 	done := make(chan error, 1)
 	go func() { done <- New(cfg).Run(ctx) }()
 	var once sync.Once
