@@ -62,8 +62,11 @@ func newRoot(a *app) *cobra.Command {
 	root := group("supstream", "DFDG changes from Postgres to NATS JetStream and to delta files",
 		newAftale(a),
 		newCatalog(a),
+		newCheck(a),
 		newConfig(a),
+		newDemo(a),
 		newRun(a),
+		newStatus(a),
 		newVerify(a),
 		newVersion(a),
 	)
