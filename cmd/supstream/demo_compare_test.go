@@ -156,6 +156,7 @@ func TestSearch(t *testing.T) {
 		"SECRET-name.txt":  "",
 		"file.ndjson.zst":  pack(secret),
 		"good.ndjson.zst":  pack(harmless),
+		"cut.ndjson.zst":   pack(secret)[:20],
 		"header.blk":       "cmp\x01\x80\x80" + packS2(secret) + "checksum",
 		"sections.run":     packS2(harmless) + packS2(harmless) + packS2(secret) + `{"index":1}` + "SUPRUN01",
 		"good.run":         packS2(harmless) + packS2(harmless) + `{"index":1}` + "SUPRUN01",
@@ -171,12 +172,14 @@ func TestSearch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range got.hits {
-		got.hits[i], _ = filepath.Rel(dir, got.hits[i])
+	for _, list := range [][]string{got.hits, got.broken} {
+		for i := range list {
+			list[i], _ = filepath.Rel(dir, list[i])
+		}
 	}
 	want := []string{"SECRET-name.txt", "far/away/file.md", "file.ndjson.zst", "header.blk", "plain.txt", "sections.run"}
-	if !slices.Equal(got.hits, want) || got.files != 9 || got.control != 4 {
-		t.Errorf("got %+v, want hits %q in 9 files and the control in 4", got, want)
+	if !slices.Equal(got.hits, want) || !slices.Equal(got.broken, []string{"cut.ndjson.zst"}) || got.files != 10 || got.control != 4 {
+		t.Errorf("got %+v, want hits %q in 10 files, one of them broken, and the control in 4", got, want)
 	}
 }
 

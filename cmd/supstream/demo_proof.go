@@ -167,6 +167,9 @@ func (p *proof) verdict() error {
 	for _, f := range p.files.hits {
 		wrong = append(wrong, fmt.Errorf("%s: holds what must not leave the mirror", f))
 	}
+	for _, f := range p.files.broken {
+		wrong = append(wrong, fmt.Errorf("%s: cannot be unpacked", f))
+	}
 	if p.files.control == 0 || p.store.control == 0 {
 		wrong = append(wrong, errors.New("the search for what must not leave the mirror did not find what it must find, so it shows nothing"))
 	}

@@ -23,11 +23,12 @@ type found struct {
 	files   int
 	bytes   int64    // read, unpacked ones included
 	hits    []string // files that hold the text, by name or content
+	broken  []string // files that could not be unpacked, so that what is in them was not seen
 	control int      // files that hold the control text: 0 means that the search saw nothing
 }
 
 func (f found) plus(g found) found {
-	return found{f.files + g.files, f.bytes + g.bytes, slices.Concat(f.hits, g.hits), f.control + g.control}
+	return found{f.files + g.files, f.bytes + g.bytes, slices.Concat(f.hits, g.hits), slices.Concat(f.broken, g.broken), f.control + g.control}
 }
 
 // searcher looks for a text in files: in their names, in what they hold, and in what zstd and S2 have packed in them, as is done with our
@@ -81,7 +82,7 @@ func (s *searcher) file(name string, out *found) error {
 	}
 	look(data)
 	if err := s.unpack(data, look); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		out.broken = append(out.broken, name)
 	}
 	out.files++
 	if hit {

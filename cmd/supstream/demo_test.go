@@ -472,6 +472,7 @@ func TestVerdict(t *testing.T) {
 		{"a file is wrong", func(p *proof) { p.vendors[0].problems = []string{"x: broken"} }, "nordlys: x: broken"},
 		{"a file is nobody's", func(p *proof) { p.foreign = []string{"y"} }, "y: nobody has a grant for this file"},
 		{"a text has left", func(p *proof) { p.files.hits = []string{"z"} }, "z: holds what must not leave the mirror"},
+		{"a file is damaged", func(p *proof) { p.files.broken = []string{"z.zst"} }, "z.zst: cannot be unpacked"},
 		{"the search is blind", func(p *proof) { p.store.control = 0 },
 			"the search for what must not leave the mirror did not find what it must find, so it shows nothing"},
 		{"nothing was compared", func(p *proof) { p.vendors[0].tables = nil }, "no row was compared, so the comparison shows nothing"},
