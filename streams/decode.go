@@ -33,9 +33,12 @@ func (e *Event) Decode(data []byte) error {
 				e.Time, err = time.Parse(time.RFC3339Nano, string(t))
 			}
 		case "xid":
-			var xid uint64
-			xid, err = strconv.ParseUint(string(value), 10, 32)
-			e.XID = uint32(xid)
+			var text []byte
+			if text, err = plainString(value); err == nil {
+				var xid uint64
+				xid, err = strconv.ParseUint(string(text), 10, 32)
+				e.XID = uint32(xid)
+			}
 		case "data":
 			return eachField(value, func(name, value []byte) error {
 				switch string(name) {

@@ -181,9 +181,9 @@ func (e *encoder) event(b []byte, op Op, part uint32) ([]byte, error) {
 	b = append(b, b[id:end]...)
 	b = append(b, `","change":"`...)
 	b = append(b, b[id:change]...)
-	b = append(b, `","xid":`...)
+	b = append(b, `","xid":"`...) // a string: CloudEvents' integers end at 2^31
 	b = strconv.AppendUint(b, uint64(c.XID), 10)
-	b = append(b, `,"data":{`...)
+	b = append(b, `","data":{`...)
 	b = append(b, data...)
 	return append(b, '}', '}'), nil
 }
