@@ -199,6 +199,9 @@ func (p *pump) finish(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := p.pub.Flush(ctx); err != nil { // within a transaction: what came before it
+		return err
+	}
 	for p.pub.Durable().LSN < p.boundary.LSN && ctx.Err() == nil {
 		select {
 		case <-p.pub.Wake():
