@@ -47,6 +47,7 @@ type childConfig struct {
 	Catalog  string // folder
 	Batch    int
 	InFlight int
+	Bytes    int // most in a batch; 0: the default
 	S2       bool
 	GOGC     int
 	Profile  string // file
@@ -286,7 +287,7 @@ func measure(ctx context.Context, cfg childConfig, cat *catalog.Catalog, nc *nat
 }
 
 func publisherConfig(cfg childConfig, cat *catalog.Catalog, m *streams.Metrics) streams.PublisherConfig {
-	return streams.PublisherConfig{Catalog: cat, Mirror: "bench", Key: []byte("bench"), BatchEvents: cfg.Batch, InFlight: cfg.InFlight, Log: logger(), Metrics: m}
+	return streams.PublisherConfig{Catalog: cat, Mirror: "bench", Key: []byte("bench"), BatchEvents: cfg.Batch, InFlight: cfg.InFlight, BatchBytes: cfg.Bytes, Log: logger(), Metrics: m}
 }
 
 // skipBackfill marks all tables as read up to where the slot begins: only the

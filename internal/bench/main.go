@@ -36,13 +36,14 @@ type settings struct {
 	out       string
 	batch     int
 	inflight  int
+	bytes     int
 	s2        bool
 	gogc      int
 	profile   string // prefix of CPU profiles of supstream
 	maxMemory int64  // MiB
 }
 
-var allParts = []string{"w1", "w2", "w3", "latency"}
+var allParts = []string{"w1", "w2", "w3", "latency", "files"}
 
 func main() {
 	if len(os.Args) > 1 {
@@ -76,9 +77,10 @@ func parse(args []string) (settings, error) {
 	servers := f.String("nats", "embedded,external", "NATS servers: embedded, external")
 	f.IntVar(&s.rate, "rate", 1000, "rows per second while latency is measured")
 	f.IntVar(&s.seconds, "seconds", 20, "seconds for which latency is measured")
-	f.StringVar(&s.out, "out", "bench.jsonl", "`file` that all figures are added to as JSON lines; empty: none")
+	f.StringVar(&s.out, "out", "bench-data/bench.jsonl", "`file` that all figures are added to as JSON lines; empty: none")
 	f.IntVar(&s.batch, "batch", 5000, "most messages in a batch")
 	f.IntVar(&s.inflight, "inflight", 0, "batches in flight; 0: the default")
+	f.IntVar(&s.bytes, "batch-bytes", 0, "most bytes in a batch; 0: the default")
 	f.BoolVar(&s.s2, "s2", true, "streams are compressed, as they are in production")
 	f.IntVar(&s.gogc, "gogc", 0, "GOGC of supstream; 0: as it is")
 	f.StringVar(&s.profile, "cpuprofile", "", "`prefix` of CPU profiles of the supstream process")
@@ -118,6 +120,8 @@ func run() error {
 			err = b.oneTransaction(ctx)
 		case "latency":
 			err = b.latency(ctx)
+		case "files":
+			err = b.files(ctx)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", part, err)

@@ -40,3 +40,25 @@ func peakMemory(pid int) (int64, error) {
 	}
 	return 0, fmt.Errorf("/proc/%d/status has no VmHWM", pid)
 }
+
+// busySeconds is the processor time that all processes of the machine have
+// used since it started, with what a hypervisor kept from it.
+func busySeconds() (float64, error) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	var busy float64
+	for i, f := range strings.Fields(line)[1:] {
+		const idle, iowait, guest = 3, 4, 8 // guest time is part of user time
+		n, err := strconv.ParseFloat(f, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/stat is not as expected")
+		}
+		if i != idle && i != iowait && i < guest {
+			busy += n
+		}
+	}
+	return busy / 100, nil
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"text/tabwriter"
@@ -16,12 +17,17 @@ type report struct {
 	rows   []string
 	others []string
 	begun  time.Time
+
+	foreign, available float64 // processor seconds during runs: used by other processes, and there were
 }
 
 func newReport(path string) (*report, error) {
 	r := &report{begun: time.Now()}
 	if path == "" {
 		return r, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	r.file = f
@@ -45,9 +51,17 @@ func (r *report) json(v map[string]any) {
 
 // run notes one run.
 func (r *report) run(workload, what, conn string, rows int, f figures) {
-	r.say("%s %s %s: %.0f rows/s; CPU seconds: walsender %.1f, supstream %.1f, server %.1f; %d MiB", workload, what, conn,
-		float64(rows)/f.Seconds, f.Walsender, f.Supstream, f.Server, f.Memory>>20)
+	r.say("%s %s %s: %.0f rows/s; CPU seconds: walsender %.1f, supstream %.1f, server %.1f, machine %.1f of %.1f; %d MiB", workload, what, conn,
+		float64(rows)/f.Seconds, f.Walsender, f.Supstream, f.Server, f.Machine, f.Seconds*float64(runtime.NumCPU()), f.Memory>>20)
+	r.note(f)
 	r.json(map[string]any{"workload": workload, "what": what, "connection": conn, "rows": rows, "run": f})
+}
+
+// note remembers how much of the machine was used by what is not measured.
+func (r *report) note(f figures) {
+	ours := f.Walsender + f.Supstream + f.Server
+	r.foreign += max(0, f.Machine-ours)
+	r.available += f.Seconds * float64(runtime.NumCPU())
 }
 
 // row adds a median to the table.
@@ -85,6 +99,9 @@ func (r *report) end() error {
 	}
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	if r.available > 0 {
+		fmt.Printf("Other processes, pg_recvlogical among them, used %.0f %% of the machine meanwhile; above 20 %%, measure again when it is quiet.\n", 100*r.foreign/r.available)
 	}
 	for _, l := range r.others {
 		fmt.Println(l)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ type figures struct {
 	Server    float64 `json:"server_cpu_seconds,omitempty"`
 	Memory    int64   `json:"supstream_peak_bytes,omitempty"`
 	Stored    int64   `json:"stored_bytes,omitempty"` // what the streams take on disk
+	Machine   float64 `json:"machine_cpu_seconds"`    // of all processes, also those that are not measured
 }
 
 // throughput drains a backlog in turns: Postgres to nowhere, supstream.
@@ -84,6 +86,10 @@ func (b *bench) nowhere(ctx context.Context, w workload, conn string) (f figures
 	cmd := exec.CommandContext(ctx, b.pg.Program("pg_recvlogical"), "-d", b.url(w, conn), "--slot", slot, "--start", "--no-loop",
 		"-f", os.DevNull, "--endpos", w.end, "-o", "proto_version=1", "-o", "publication_names="+publication)
 	cmd.Stderr = os.Stderr
+	busy, err := busySeconds()
+	if err != nil {
+		return f, err
+	}
 	begun := time.Now()
 	if err := cmd.Start(); err != nil {
 		return f, err
@@ -98,10 +104,9 @@ func (b *bench) nowhere(ctx context.Context, w workload, conn string) (f figures
 		select {
 		case err = <-ended:
 			<-ended // f.Seconds is written
-			if err == nil {
-				err = drop()
-			}
-			return f, err
+			total, err2 := busySeconds()
+			f.Machine = total - busy
+			return f, errors.Join(err, err2, drop())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -124,6 +129,10 @@ func (b *bench) supstream(ctx context.Context, w workload, conn, server string) 
 		return f, err
 	}
 	defer pg.Close(context.WithoutCancel(ctx))
+	busy, err := busySeconds()
+	if err != nil {
+		return f, err
+	}
 	pid, err := walsender(ctx, pg, slot)
 	if err != nil {
 		return f, err
@@ -132,6 +141,11 @@ func (b *bench) supstream(ctx context.Context, w workload, conn, server string) 
 	if err != nil {
 		return f, err
 	}
+	total, err := busySeconds()
+	if err != nil {
+		return f, err
+	}
+	f.Machine = total - busy
 	f.Seconds, f.Supstream = l.Seconds, l.CPU
 	if f.Walsender, err = cpuSeconds(pid); err != nil {
 		return f, err
@@ -164,7 +178,7 @@ func (b *bench) start(w workload, slot, conn, server string) (*processes, error)
 	p := &processes{store: filepath.Join(b.dir, "store"+strconv.Itoa(b.runs))}
 	cfg := childConfig{
 		Store: p.store, Listen: "127.0.0.1:0", Postgres: b.url(w, conn), Slot: slot, End: w.end, Catalog: filepath.Join(b.s.data, "catalog"),
-		Batch: b.s.batch, InFlight: b.s.inflight, S2: b.s.s2, GOGC: b.s.gogc,
+		Batch: b.s.batch, InFlight: b.s.inflight, Bytes: b.s.bytes, S2: b.s.s2, GOGC: b.s.gogc,
 	}
 	cfg.Profile = b.profile(w, conn, server)
 	var err error
