@@ -67,6 +67,20 @@ func (e *ForeignStreamError) Error() string {
 // Permanent says that somebody has to change it.
 func (e *ForeignStreamError) Permanent() bool { return true }
 
+// TornError is a stream that does not end with a position record. For a
+// moment that is a batch of a former writer on its way. When it lasts, somebody
+// else writes to the stream, or a server without replicas ran out of room in
+// the middle of a batch; it stores the rest when it is started with more room.
+type TornError struct {
+	Stream       string
+	Last, Record uint64 // sequences of the last message and of the record
+}
+
+func (e *TornError) Error() string {
+	return fmt.Sprintf("stream %s: sequence %d lies behind the position record at %d: somebody else writes to it, or a full store cut a batch short: then start the NATS server again with more room",
+		e.Stream, e.Last, e.Record)
+}
+
 // JetStream's codes of refusals.
 const (
 	codeWrongLastSequence     = 10071

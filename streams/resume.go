@@ -47,8 +47,7 @@ func openLane(ctx context.Context, js jetstream.JetStream, stream, position stri
 		return nil, fmt.Errorf("stream %s sequence %d: %w", stream, msg.Sequence, err)
 	}
 	if msg.Sequence != info.State.LastSeq {
-		return nil, fmt.Errorf("stream %s: sequence %d lies behind the position record at %d: somebody else writes to it",
-			stream, info.State.LastSeq, msg.Sequence)
+		return nil, &TornError{Stream: stream, Last: info.State.LastSeq, Record: msg.Sequence}
 	}
 	l.resume, l.durable, l.sent = rec.Position, rec.Position, rec.Position
 	return l, nil

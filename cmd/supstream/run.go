@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -52,6 +53,8 @@ type service struct {
 	log      *slog.Logger
 	group    *errgroup.Group
 	progress func(capture.LoadProgress)
+
+	tornSince time.Time // of a stream of the embedded server; belongs to capture's goroutine
 }
 
 // run starts the roles and waits for them. The first that fails ends the others. What is wrong with the files that were given is found
@@ -77,6 +80,11 @@ func (a *app) run(ctx context.Context, c *Config, log *slog.Logger) error {
 		return err
 	}
 	defer s.broker.close()
+	if s.broker.embedded != nil {
+		if err := s.broker.storeFull(); err != nil {
+			return err
+		}
+	}
 	bar := newProgress(a.stderr, "reading the mirror", "rows")
 	s.progress = func(p capture.LoadProgress) { bar.set(p.Rows, p.Estimate) }
 	var cancel context.CancelFunc

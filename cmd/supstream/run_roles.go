@@ -38,11 +38,12 @@ func (s *service) capture(ctx context.Context) error {
 			if err := topology.Apply(ctx, s.broker.js); err != nil {
 				return nil, err
 			}
-			return streams.OpenPublisher(ctx, s.broker.conn, streams.PublisherConfig{
+			p, err := streams.OpenPublisher(ctx, s.broker.conn, streams.PublisherConfig{
 				Catalog: s.catalog, Mirror: s.config.Mirror, Key: key,
 				BatchEvents: s.config.batchEvents(), BatchBytes: int(s.config.Capture.BatchBytes), Linger: s.config.Capture.Linger,
 				Log: s.log, Metrics: metrics,
 			})
+			return p, s.torn(err)
 		},
 		Progress: s.progress, Log: s.log, Metrics: capture.NewMetrics(s.registry),
 	})
