@@ -49,7 +49,6 @@ type lane struct {
 	id     string
 	n      int // messages sent
 	bytes  int
-	opened time.Time
 	oldest time.Time // commit time in Postgres of its oldest change
 
 	tx transaction // what the running transaction has for this stream
@@ -214,7 +213,6 @@ func (l *lane) send(subject string, data []byte, kind headerKind) error {
 	if l.n == 0 {
 		p.batches++
 		l.id = p.batchPrefix + strconv.FormatUint(p.batches, 36)
-		l.opened = p.now()
 	}
 	l.n++
 	o := &p.out

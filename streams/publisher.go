@@ -23,10 +23,9 @@ type PublisherConfig struct {
 	Mirror  string // name of the mirror in the events' source
 	Key     []byte // secret of the key hashes
 
-	BatchEvents int           // most messages in a batch; not above the server's limit
-	BatchBytes  int           // most payload bytes in a batch
-	Linger      time.Duration // longest time a batch stays open while a long transaction goes on
-	InFlight    int           // batches of a stream sent and not yet acknowledged
+	BatchEvents int // most messages in a batch; not above the server's limit
+	BatchBytes  int // most payload bytes in a batch
+	InFlight    int // batches of a stream sent and not yet acknowledged
 
 	Log     *slog.Logger
 	Metrics *Metrics
@@ -38,9 +37,6 @@ func (c *PublisherConfig) defaults() {
 	}
 	if c.BatchBytes == 0 {
 		c.BatchBytes = 4 << 20
-	}
-	if c.Linger == 0 {
-		c.Linger = time.Second
 	}
 	if c.InFlight == 0 {
 		c.InFlight = 2

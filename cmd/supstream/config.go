@@ -78,7 +78,6 @@ type Embedded struct {
 type Capture struct {
 	BatchEvents    int           `yaml:"batch_events"` // 0: what suits the server
 	BatchBytes     Bytes         `yaml:"batch_bytes"`
-	Linger         time.Duration `yaml:"linger"`
 	MarkerInterval time.Duration `yaml:"marker_interval"`
 	Backfill       Backfill      `yaml:"backfill"`
 }
@@ -118,7 +117,6 @@ func defaults() Config {
 		NATS:     NATS{Replicas: 1},
 		Capture: Capture{
 			BatchBytes:     4 << 20,
-			Linger:         time.Second,
 			MarkerInterval: 5 * time.Second,
 		},
 		Projections: Projections{Memory: 64 << 20, Workers: 2},

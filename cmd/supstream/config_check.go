@@ -71,7 +71,6 @@ func (c *Config) check(doc *yamlfile.Document) error {
 	}
 	between("capture.batch_events", int64(c.Capture.BatchEvents), 0, 10_000, number)
 	between("capture.batch_bytes", int64(c.Capture.BatchBytes), 64<<10, 64<<20, size)
-	between("capture.linger", int64(c.Capture.Linger), int64(time.Millisecond), int64(time.Minute), duration)
 	between("capture.marker_interval", int64(c.Capture.MarkerInterval), int64(100*time.Millisecond), int64(time.Hour), duration)
 	between("capture.backfill.chunk_rows", int64(c.Capture.Backfill.ChunkRows), 0, 1_000_000, number)
 	between("capture.backfill.rows_per_second", int64(c.Capture.Backfill.RowsPerSecond), 0, 10_000_000, number)

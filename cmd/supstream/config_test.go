@@ -67,7 +67,6 @@ nats:
 capture:
   batch_events: 10
   batch_bytes: 1MiB
-  linger: 5ms
   marker_interval: 1s
   backfill: {chunk_rows: 100, rows_per_second: 5}
 projections: {every: 5s, memory: 2MiB, workers: 3, dir: /tmp/p}
@@ -82,7 +81,7 @@ log: {level: debug, format: json}
 		Mirror: "spejl-2", DataDir: "var", Catalog: "/etc/supstream/catalogue", Agreements: "aftaler", Roles: []string{"capture", "project"},
 		Postgres: Postgres{URL: "host=db dbname=dfdg password='from file'", PasswordFile: "pw", Slot: "s2", Publication: "Min publikation"},
 		NATS:     NATS{URL: "nats://a:4222,tls://b:4222", Monitor: []string{"http://a:8222", "https://b:8222"}, Credentials: "nats.creds", TLS: TLS{"ca.pem", "c.pem", "/k.pem"}, Replicas: 3},
-		Capture: Capture{BatchEvents: 10, BatchBytes: 1 << 20, Linger: 5 * time.Millisecond, MarkerInterval: time.Second,
+		Capture: Capture{BatchEvents: 10, BatchBytes: 1 << 20, MarkerInterval: time.Second,
 			Backfill: Backfill{ChunkRows: 100, RowsPerSecond: 5}},
 		Projections: Projections{Every: 5 * time.Second, Memory: 2 << 20, Workers: 3, Dir: "/tmp/p"},
 		Outbox:      "out", Keys: "var/keys", Log: Log{"debug", "json"},
@@ -178,10 +177,10 @@ func TestConfigRefusals(t *testing.T) {
 			"supstream.yaml:4: nats.embedded.listen: want host:port, or empty for no port"},
 		{"nats: {url: \"nats://me:hemmelig@a:4222\", monitor: [http://a:8222]}\n", "supstream.yaml:1: nats.url: holds a user or password: use nats.credentials or nats.tls instead"},
 		{"nats: {embedded: {max_store: 1MiB}}\n", "supstream.yaml:1: nats.embedded.max_store: want 64MiB to 1024TiB"},
-		{"capture:\n  batch_events: -1\n  batch_bytes: 1B\n  linger: 0s\n  marker_interval: 2h\n  backfill:\n    chunk_rows: 1000001\n    rows_per_second: -1\n",
+		{"capture:\n  batch_events: -1\n  batch_bytes: 1B\n  marker_interval: 2h\n  backfill:\n    chunk_rows: 1000001\n    rows_per_second: -1\n",
 			"supstream.yaml:2: capture.batch_events: want 0 to 10000\nsupstream.yaml:3: capture.batch_bytes: want 64KiB to 64MiB\n" +
-				"supstream.yaml:4: capture.linger: want 1ms to 1m0s\nsupstream.yaml:5: capture.marker_interval: want 100ms to 1h0m0s\n" +
-				"supstream.yaml:7: capture.backfill.chunk_rows: want 0 to 1000000\nsupstream.yaml:8: capture.backfill.rows_per_second: want 0 to 10000000"},
+				"supstream.yaml:4: capture.marker_interval: want 100ms to 1h0m0s\n" +
+				"supstream.yaml:6: capture.backfill.chunk_rows: want 0 to 1000000\nsupstream.yaml:7: capture.backfill.rows_per_second: want 0 to 10000000"},
 		{"projections:\n  every: 1s\n  memory: 1KiB\n  workers: 65\n", "supstream.yaml:2: projections.every: 1s is shorter than capture.marker_interval (5s): a window closes only at a marker\n" +
 			"supstream.yaml:3: projections.memory: want 1MiB to 1TiB\nsupstream.yaml:4: projections.workers: want 1 to 64"},
 		{"outbox: data\nkeys: data/k\nagreements: data/a.yaml\n", "supstream.yaml:1: projections.dir: lies inside outbox, which vendors can read: move one of them\n" +

@@ -40,7 +40,7 @@ func (s *service) capture(ctx context.Context) error {
 			}
 			p, err := streams.OpenPublisher(ctx, s.broker.conn, streams.PublisherConfig{
 				Catalog: s.catalog, Mirror: s.config.Mirror, Key: key,
-				BatchEvents: s.config.batchEvents(), BatchBytes: int(s.config.Capture.BatchBytes), Linger: s.config.Capture.Linger,
+				BatchEvents: s.config.batchEvents(), BatchBytes: int(s.config.Capture.BatchBytes),
 				Log: s.log, Metrics: metrics,
 			})
 			return p, s.torn(err)
