@@ -31,13 +31,22 @@ func CheckDurable(ctx context.Context, nc *nats.Conn, monitors []string) error {
 		asked[s.ID] = true
 	}
 	if id := nc.ConnectedServerId(); !asked[id] {
-		return fmt.Errorf("connected to NATS server %s, which is not among nats.monitor: list every server of the cluster", nc.ConnectedServerName())
+		return &ClusterError{fmt.Sprintf("connected to NATS server %s, which is not among nats.monitor: list every server of the cluster", nc.ConnectedServerName())}
 	}
 	if n := len(nc.Servers()); n > len(asked) {
-		return fmt.Errorf("the NATS cluster has at least %d servers, nats.monitor lists %d: list every server", n, len(asked))
+		return &ClusterError{fmt.Sprintf("the NATS cluster has at least %d servers, nats.monitor lists %d: list every server", n, len(asked))}
 	}
 	return nil
 }
+
+// ClusterError is a server or a list of servers that will not do. Somebody has
+// to change the configuration of one of us.
+type ClusterError struct{ Text string }
+
+func (e *ClusterError) Error() string { return e.Text }
+
+// Permanent says that trying again does not help.
+func (e *ClusterError) Permanent() bool { return true }
 
 // Server is what a NATS server says of itself at its monitoring address.
 type Server struct {
@@ -96,7 +105,7 @@ func (s Server) Usable() error {
 		return err
 	}
 	if !s.JetStream {
-		return errors.New("JetStream is off: add a jetstream block to its configuration")
+		return &ClusterError{"JetStream is off: add a jetstream block to its configuration"}
 	}
 	if !s.SyncAlways {
 		return ErrNotDurable
@@ -112,7 +121,7 @@ func checkVersion(v string) error {
 		return fmt.Errorf("version %q is not understood", v)
 	}
 	if major < 2 || major == 2 && minor < 15 {
-		return fmt.Errorf("version %s is too old: 2.15 or later is needed", v)
+		return &ClusterError{fmt.Sprintf("version %s is too old: 2.15 or later is needed", v)}
 	}
 	return nil
 }

@@ -56,17 +56,6 @@ func (e *AckError) Unwrap() error {
 // Permanent is true for what trying again does not change.
 func (e *AckError) Permanent() bool { return e.Code == codeBatchTooLarge }
 
-// ForeignStreamError is a stream with the name of one of ours that supstream
-// did not make. It is not touched.
-type ForeignStreamError struct{ Stream string }
-
-func (e *ForeignStreamError) Error() string {
-	return fmt.Sprintf("stream %s was not made by supstream: delete it, or use another JetStream account", e.Stream)
-}
-
-// Permanent says that somebody has to change it.
-func (e *ForeignStreamError) Permanent() bool { return true }
-
 // TornError is a stream that does not end with a position record. For a
 // moment that is a batch of a former writer on its way. When it lasts, somebody
 // else writes to the stream, or a server without replicas ran out of room in

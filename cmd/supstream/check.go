@@ -84,6 +84,7 @@ type checkup struct {
 	catalog  *catalog.Catalog
 	register *agreements.Register
 	now      time.Time
+	running  bool // a supstream has the embedded store open
 }
 
 // run looks at everything. An error means that a file given to us is wrong.

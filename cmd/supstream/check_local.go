@@ -200,7 +200,7 @@ func (k *checkup) http(ctx context.Context) {
 		return
 	}
 	if errors.Is(err, syscall.EADDRINUSE) {
-		if st, err := ops.Fetch(ctx, address); err == nil {
+		if st, err := ops.Fetch(ctx, address); err == nil && (k.running || k.config.NATS.URL != "") {
 			k.add("http", levelInfo, "http.listen", fmt.Sprintf("a running supstream has %s: version %s, mirror %s, ready %t", address, st.Version, st.Mirror, st.Ready), "")
 			return
 		}

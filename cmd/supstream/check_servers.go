@@ -48,6 +48,7 @@ func (k *checkup) postgres(ctx context.Context) error {
 func (k *checkup) embedded() {
 	store := filepath.Join(k.config.DataDir, "nats")
 	inUse, err := streams.StoreInUse(store)
+	k.running = inUse
 	switch {
 	case err != nil:
 		k.add("nats", levelProblem, "store", err.Error(), "make it a folder of supstream's user")

@@ -63,7 +63,7 @@ func (b *broker) connect(ctx context.Context, c *Config, url string, opts []nats
 	begun := time.Now()
 	for {
 		err := b.try(ctx, c, url, opts)
-		if err == nil || b.embedded != nil || errors.Is(err, streams.ErrNotDurable) || time.Since(begun) > connectPatience {
+		if err == nil || b.embedded != nil || permanent(err) || time.Since(begun) > connectPatience {
 			return err
 		}
 		log.Warn("NATS is not there, trying again", "error", err)
@@ -73,6 +73,12 @@ func (b *broker) connect(ctx context.Context, c *Config, url string, opts []nats
 		case <-time.After(connectAgain):
 		}
 	}
+}
+
+// permanent tells that somebody has to change something.
+func permanent(err error) bool {
+	var p interface{ Permanent() bool }
+	return errors.Is(err, streams.ErrNotDurable) || errors.As(err, &p) && p.Permanent()
 }
 
 func (b *broker) try(ctx context.Context, c *Config, url string, opts []nats.Option) (err error) {

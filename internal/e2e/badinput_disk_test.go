@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,7 +37,7 @@ type small struct {
 // newSmall makes an empty mirror and a folder for supstream; extra is further configuration with %d for the port of NATS.
 func newSmall(ctx context.Context, t *testing.T, extra string) *small {
 	t.Helper()
-	s := &small{t: t, pg: pgtest.NewWith(t, pgtest.Options{NoSync: true}), log: &logFile{}}
+	s := &small{t: t, pg: pgtest.New(t), log: &logFile{}}
 	port := freePort(t)
 	s.nats = fmt.Sprintf("nats://127.0.0.1:%d", port)
 	s.dir = smallFolder(t, "small", fmt.Sprintf(extra, port))
@@ -172,13 +173,17 @@ func (s *small) holds(ctx context.Context, n int) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	end, err := strconv.ParseUint(rows[0][0], 10, 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	r, mark := streams.NewReader(js), streams.Mark{}
 	s.until(ctx, "catch up", func() error {
 		mark, err = r.Newest(ctx, "sager")
 		if err != nil {
 			return err
 		}
-		if fmt.Sprintf("%020d", mark.Position.LSN) < fmt.Sprintf("%020s", rows[0][0]) || mark.Loading {
+		if mark.Position.LSN < end || mark.Loading {
 			return fmt.Errorf("stream is at %s", mark.Position)
 		}
 		return nil

@@ -88,7 +88,7 @@ catalog: catalogue
 agreements: agreements.yaml
 postgres: {slot: %[1]s}
 capture: {marker_interval: 200ms}
-projections: {every: 1s}
+projections: {every: 2s}
 http: {listen: ""}
 %[2]s`
 )
