@@ -14,6 +14,7 @@ type area struct {
 	*catalog.Dataomraade
 	base    *Base
 	covered time.Time           // deltas are made up to here
+	due     time.Time           // the slot it waits for since; zero while it is not due
 	retry   time.Time           // not before, after a failure
 	served  map[Chain]time.Time // chains that have files, with the end of the newest
 	again   map[Chain]bool      // chains that failed and need not wait for the next slot
@@ -84,8 +85,11 @@ func (r *Runner) showAges(a *area, list []granted) {
 	oldest := map[string]time.Time{}
 	for _, g := range list {
 		end, ok := a.served[g.Chain]
-		if !ok {
+		if !ok { // waits for its first file since it was granted, or since somebody works on it
 			end = g.from
+			if end.Before(r.started) {
+				end = r.started
+			}
 		}
 		if have, ok := oldest[g.Opgaveloeser]; !ok || end.Before(have) {
 			oldest[g.Opgaveloeser] = end

@@ -26,6 +26,7 @@ type Runner struct {
 	metrics  *metrics
 	log      *slog.Logger
 	lock     *os.File
+	started  time.Time
 
 	mu    sync.Mutex // held during a tick; guards the areas
 	areas []*area    // by slug
@@ -55,6 +56,7 @@ func NewRunner(cfg Config, parts Parts) (*Runner, error) {
 		return nil, fmt.Errorf("projections: %w", err)
 	}
 	r.metrics = newMetrics(parts.Registry)
+	r.started = parts.Clock.Now()
 	spilled := func(n int64) { r.metrics.spilled.Add(float64(n)) }
 	if r.spool, err = OpenSpool(parts.FS, filepath.Join(cfg.Dir, "spool"), spilled); err != nil {
 		return nil, errors.Join(err, r.lock.Close())
@@ -142,7 +144,15 @@ func (r *Runner) poll(ctx context.Context, now time.Time) error {
 	r.openBases()
 	var due []*area
 	for _, a := range r.areas {
-		if _, isDue := r.slot(a, now); isDue && !now.Before(a.retry) {
+		slot, isDue := r.slot(a, now)
+		switch {
+		case !isDue:
+			a.due = time.Time{}
+			continue
+		case a.due.IsZero():
+			a.due = slot
+		}
+		if !now.Before(a.retry) {
 			due = append(due, a)
 		}
 	}
@@ -194,11 +204,11 @@ func (r *Runner) marks(ctx context.Context, due []*area) (map[string]streams.Mar
 	return out, errs
 }
 
-// ripe tells whether every due area has a mark at or after its time, or patience is at its end.
+// ripe tells whether every due area has a mark at or after the time since which it is due, or patience is at its end.
 func (r *Runner) ripe(now time.Time, due []*area, marks map[string]streams.Mark) bool {
 	for _, a := range due {
 		mark, ok := marks[a.Slug]
-		slot, _ := r.slot(a, now)
+		slot := a.due
 		if ok && mark.Time.Before(slot) && now.Sub(slot) < r.cfg.Patience {
 			return false
 		}
@@ -230,6 +240,7 @@ func (r *Runner) tick(ctx context.Context, now time.Time, due []*area, marks map
 				if a.covered.Before(to.Time) {
 					a.covered = to.Time
 				}
+				a.due = time.Time{}
 			}
 			r.showAges(a, granted[a.Slug])
 			return nil

@@ -168,11 +168,12 @@ func zombie(pid int) bool {
 
 func eventually(t *testing.T, ok func() bool) {
 	t.Helper()
-	for range 3000 {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); <-tick.C {
 		if ok() {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("it did not happen within 30 s")
 }
