@@ -315,15 +315,17 @@ func (p *Publisher) Advance(ctx context.Context, pos capture.Position, at time.T
 	return nil
 }
 
-// Flush ends the open batches for which there is room in flight. Call it when
-// there is nothing to publish for the moment, after Wake, and now and then
-// during a long transaction.
+// Flush ends the open batches of streams that have none in flight. A batch
+// behind one in flight would only wait in the server: it goes on growing until
+// the acknowledgement, so batches are as large as storing them takes time.
+// Call it when there is nothing to publish for the moment, after Wake, and now
+// and then during a long transaction.
 func (p *Publisher) Flush(ctx context.Context) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
 	for _, l := range p.lanes {
-		if l.n > 0 && p.flying(l) < p.cfg.InFlight {
+		if l.n > 0 && p.flying(l) == 0 {
 			if err := l.commit(ctx, l.openPosition()); err != nil {
 				return err
 			}
