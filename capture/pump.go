@@ -178,6 +178,12 @@ func (p *pump) tick(ctx context.Context) error {
 			return err
 		}
 	}
+	// Hearing from us, the server does not speak by itself while nothing is
+	// committed; without its clock no window of a quiet time could end.
+	if now := time.Now(); !p.decoder.open && now.Sub(p.asked) >= p.mark {
+		p.ask()
+		p.asked = now
+	}
 	durable := p.pub.Durable()
 	pending := durable.LSN < p.boundary.LSN || p.decoder.open
 	p.metrics.pendingSince(pending, durable != p.durable, time.Now())

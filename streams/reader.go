@@ -84,12 +84,16 @@ func (r *Reader) Read(ctx context.Context, area string, from, to uint64, yield f
 		return fmt.Errorf("stream %s: %w", name, err)
 	}
 	defer it.Stop()
+	defer context.AfterFunc(ctx, it.Stop)() // a cancelled read must not wait for the next message
 	var e Event
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		msg, err := it.Next(jetstream.NextMaxWait(readTimeout))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
 			return fmt.Errorf("stream %s: read behind sequence %d: %w", name, from, err)
 		}

@@ -127,6 +127,9 @@ func differences(have, want jetstream.StreamConfig) []string {
 	add(have.Replicas != want.Replicas, "replicas %d, want %d", have.Replicas, want.Replicas)
 	add(have.Compression != want.Compression, "compression %s, want %s", have.Compression, want.Compression)
 	add(have.MaxMsgsPerSubject != want.MaxMsgsPerSubject, "messages per subject %d, want %d", have.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
+	add(have.MaxBytes > 0 || have.MaxMsgs > 0 || have.MaxMsgSize > 0, "a limit of bytes, messages or message size, want none: it would drop events")
+	add(have.Retention != want.Retention || have.Discard != want.Discard, "retention %s and discard %s, want %s and %s",
+		have.Retention, have.Discard, want.Retention, want.Discard)
 	add(have.Storage != want.Storage, "storage %s, want %s", have.Storage, want.Storage)
 	add(!have.AllowAtomicPublish, "atomic publish is off")
 	add(!have.AllowRollup, "rollup is off")

@@ -59,8 +59,6 @@ func (d *demo) settle(ctx context.Context) error {
 	defer d.screen.clear()
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	beat := time.NewTicker(time.Second)
-	defer beat.Stop()
 	for {
 		behind := d.behind(end)
 		if n := len(d.chains) - len(behind); n != ready {
@@ -77,10 +75,6 @@ func (d *demo) settle(ctx context.Context) error {
 		select {
 		case <-d.child.done:
 			return d.endedEarly()
-		case <-beat.C:
-			if err := heartbeat(ctx, conn); err != nil {
-				return err
-			}
 		case <-tick.C:
 		}
 	}
@@ -92,22 +86,17 @@ func (d *demo) settle(ctx context.Context) error {
 	return nil
 }
 
-// lastCommit is a position that everything committed so far lies before.
+// lastCommit is a position that everything committed so far lies before. One more commit follows it, because the end of the log can lie behind
+// the header of a page that nothing has been written to.
 func lastCommit(ctx context.Context, conn *pgx.Conn) (capture.Position, error) {
 	var lsn uint64
 	if err := conn.QueryRow(ctx, "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint").Scan(&lsn); err != nil {
 		return capture.Position{}, fmt.Errorf("end of the mirror's log: %w", err)
 	}
-	return capture.Position{LSN: lsn}, heartbeat(ctx, conn)
-}
-
-// heartbeat writes to the mirror's log without changing a row, as the jobs of a real database do all the time. What was the end of the
-// log, perhaps behind the header of a page that nothing had been written to, is passed then.
-func heartbeat(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, "SELECT pg_logical_emit_message(true, 'supstream demo', '')"); err != nil {
-		return fmt.Errorf("write to the mirror's log: %w", err)
+		return capture.Position{}, fmt.Errorf("write to the mirror's log: %w", err)
 	}
-	return nil
+	return capture.Position{LSN: lsn}, nil
 }
 
 // behind lists the chains whose newest file ends before a position.
