@@ -36,10 +36,10 @@ func (c *PublisherConfig) defaults() {
 		c.BatchEvents = DefaultBatchEvents
 	}
 	if c.BatchBytes == 0 {
-		c.BatchBytes = 4 << 20
+		c.BatchBytes = 16 << 20
 	}
 	if c.InFlight == 0 {
-		c.InFlight = 2
+		c.InFlight = 3 // one is stored, one waits for it, one is sent
 	}
 }
 

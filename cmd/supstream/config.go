@@ -116,7 +116,7 @@ func defaults() Config {
 		Postgres: Postgres{Slot: "supstream", Publication: "supstream"},
 		NATS:     NATS{Replicas: 1},
 		Capture: Capture{
-			BatchBytes:     4 << 20,
+			BatchBytes:     16 << 20,
 			MarkerInterval: 5 * time.Second,
 		},
 		Projections: Projections{Memory: 64 << 20, Workers: 2},

@@ -125,7 +125,7 @@ func (c *Config) batchEvents() int {
 	case c.Capture.BatchEvents > 0:
 		return c.Capture.BatchEvents
 	case c.NATS.URL == "":
-		return streams.EmbeddedBatchEvents / 2
+		return streams.EmbeddedBatchEvents
 	}
 	return streams.DefaultBatchEvents
 }

@@ -78,7 +78,7 @@ func parse(args []string) (settings, error) {
 	f.IntVar(&s.rate, "rate", 1000, "rows per second while latency is measured")
 	f.IntVar(&s.seconds, "seconds", 20, "seconds for which latency is measured")
 	f.StringVar(&s.out, "out", "bench-data/bench.jsonl", "`file` that all figures are added to as JSON lines; empty: none")
-	f.IntVar(&s.batch, "batch", 5000, "most messages in a batch")
+	f.IntVar(&s.batch, "batch", 10000, "most messages in a batch")
 	f.IntVar(&s.inflight, "inflight", 0, "batches in flight; 0: the default")
 	f.IntVar(&s.bytes, "batch-bytes", 0, "most bytes in a batch; 0: the default")
 	f.BoolVar(&s.s2, "s2", true, "streams are compressed, as they are in production")
