@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"supstream/internal/natstest"
 )
 
@@ -16,7 +18,7 @@ import (
 func TestStandby(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	w := newWorld(ctx, t, options{citizens: 50, every: "1s", external: &natstest.Options{}})
+	w := newWorld(ctx, t, options{citizens: 150, every: "1s", external: &natstest.Options{MaxStore: 4 << 30}})
 	conn := w.connect(ctx)
 	defer conn.Close(ctx)
 	oracle := w.newOracle(ctx, conn)
@@ -32,14 +34,27 @@ func TestStandby(t *testing.T) {
 
 	// The first is paused in the middle of its work. The second gets the slot
 	// when Postgres gives the first up.
-	play, stop := context.WithCancel(ctx)
-	p := w.player(2, 50)
-	played := make(chan error, 1)
-	go func() { played <- p.Play(play) }()
+	first := w.holder(ctx, conn)
+	played := make(chan struct{})
+	go func() {
+		defer close(played)
+		w.play(ctx, 2, 50, 4*time.Second)
+	}()
+	select {
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+	}
 	paused := time.Now()
 	w.signal(syscall.SIGSTOP)
+	w.eventually(ctx, "wait for the second process to take over", func() error {
+		if pid := w.holder(ctx, conn); pid == 0 || pid == first {
+			return fmt.Errorf("process %d of postgres has the slot", pid)
+		}
+		return nil
+	})
+	t.Logf("the second process had the slot %s after the first was paused", time.Since(paused).Round(time.Second/10))
+	<-played
 	w.settle(ctx, js)
-	t.Logf("the second process had everything %s after the first was paused", time.Since(paused).Round(time.Second/10))
 	w.signal(syscall.SIGCONT)
 	w.eventually(ctx, "wait for the first process to stand by", func() error {
 		if w.log.count("waiting for the replication slot") == 0 {
@@ -47,15 +62,25 @@ func TestStandby(t *testing.T) {
 		}
 		return nil
 	})
+	w.play(ctx, 3, 50, 2*time.Second)
+	w.settle(ctx, js)
 
 	// Now the second dies, and the first takes over.
-	second.kill()
 	died := time.Now()
+	second.kill()
+	w.play(ctx, 4, 50, time.Second)
 	w.settle(ctx, js)
 	t.Logf("the first process had everything %s after the second died", time.Since(died).Round(time.Second/10))
-	stop()
-	<-played
 	w.check(ctx, t, js, conn, oracle)
+}
+
+// holder is the process of Postgres that serves the slot; 0 for none.
+func (w *world) holder(ctx context.Context, conn *pgx.Conn) (pid int) {
+	w.t.Helper()
+	if err := conn.QueryRow(ctx, "SELECT coalesce(active_pid, 0) FROM pg_replication_slots WHERE slot_name = 'supstream'").Scan(&pid); err != nil {
+		w.t.Error(err)
+	}
+	return pid
 }
 
 // process is one more supstream.
