@@ -43,6 +43,33 @@ func (c *Catalog) Table(schema, name string) (*Table, bool) {
 	return t, ok
 }
 
+// PersonTables are the tables that tell whose persons are, for tables that
+// leave: none when every row says itself whose it is.
+func (c *Catalog) PersonTables() []*Table {
+	var list []*Table
+	for _, d := range c.areas {
+		for _, t := range d.Tables {
+			if t.routes {
+				list = append(list, t)
+			}
+		}
+	}
+	return list
+}
+
+// ViaTables are the tables that leave and find an owner via a person table.
+func (c *Catalog) ViaTables(persons *Table) []*Table {
+	var list []*Table
+	for _, d := range c.areas {
+		for _, t := range d.Tables {
+			if d.Open() && slices.ContainsFunc(t.Owners, func(o Owner) bool { return o.Via == persons }) {
+				list = append(list, t)
+			}
+		}
+	}
+	return list
+}
+
 // Brugere returns the known authorities of an axis, in order. For Alle it is
 // the one pseudo-Bruger Alle.
 func (c *Catalog) Brugere(a Axis) []Bruger {

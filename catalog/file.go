@@ -42,7 +42,16 @@ type tableFile struct {
 	Owners      *ownersFile  `yaml:"owners"`
 	Everybody   bool         `yaml:"everybody"`
 	Draft       *matchFile   `yaml:"draft"`
+	Persons     *personsFile `yaml:"persons"`
 	Columns     []columnFile `yaml:"columns"`
+}
+
+type personsFile struct {
+	Person  string `yaml:"person"`
+	Kommune string `yaml:"kommune"`
+	Akasse  string `yaml:"akasse"`
+	From    string `yaml:"from"`
+	To      string `yaml:"to"`
 }
 
 type ownersFile struct {
@@ -52,6 +61,8 @@ type ownersFile struct {
 
 type ownerFile struct {
 	Column  string     `yaml:"column"`
+	Via     string     `yaml:"via"`
+	Person  string     `yaml:"person"`
 	Missing missing    `yaml:"missing"`
 	Only    *matchFile `yaml:"only"`
 }

@@ -81,8 +81,9 @@ func load(fsys fs.FS, dir string) (*Catalog, error) {
 // loader gathers the catalogue and what is wrong with it.
 type loader struct {
 	cat     Catalog
-	files   int              // areas seen, readable or not
-	brugere bool             // brugere.yaml seen
+	files   int  // areas seen, readable or not
+	brugere bool // brugere.yaml seen
+	vias    []viaRef
 	areas   map[string]place // by slug
 	tables  map[tableName]place
 	errs    []error
@@ -131,6 +132,7 @@ func (l *loader) whole(brugereName string) {
 	if l.cat.brugere[Alle].list == nil {
 		return // missing or not readable, and reported
 	}
+	l.resolveVias()
 	for _, d := range l.cat.areas {
 		for _, a := range d.Audience {
 			if d.Open() && len(l.cat.Brugere(a)) == 0 {

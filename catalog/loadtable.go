@@ -36,6 +36,9 @@ func (l *loader) table(d *Dataomraade, f *tableFile, p place) *Table {
 		t.Draft = b.match(f.Draft, "draft", p.in("draft"))
 	}
 	b.owners(f.Owners)
+	if f.Persons != nil {
+		b.persons(f.Persons)
+	}
 	b.identity()
 	return t
 }
@@ -159,7 +162,7 @@ func (l tableLoader) owner(a Axis, missing missing, f *ownerFile) {
 	if d := l.t.Area; len(d.Audience) > 0 && !d.HasAudience(a) {
 		l.errorf(p, "table %s names the owner %s, but the area's audience has no %s: remove the owner or widen the audience", l.t, a, a)
 	}
-	i, _ := l.column(f.Column, "owner", p.in("column"))
+	i := l.ownerColumn(f, p)
 	if f.Missing != 0 {
 		missing = f.Missing
 	}
@@ -168,6 +171,9 @@ func (l tableLoader) owner(a Axis, missing missing, f *ownerFile) {
 		o.Only = l.match(f.Only, "only", p.in("only"))
 	}
 	l.t.Owners = append(l.t.Owners, o)
+	if f.Via != "" {
+		l.vias = append(l.vias, viaRef{t: l.t, owner: len(l.t.Owners) - 1, name: f.Via, p: p})
+	}
 }
 
 // match builds a test of one column; the texts become those that Postgres

@@ -35,12 +35,21 @@ func (o *Owners) add(b Bruger) {
 	o.n++
 }
 
-// Owners returns the routing of one row of t. A nil row and a draft belong to
+// Finder knows whose a person is, by what a person table says.
+type Finder interface {
+	Find(via *Table, a Axis, person []byte) (Bruger, bool)
+}
+
+// Owners is OwnersVia for tables whose rows say themselves whose they are. An
+// owner that is found via a person table counts as unknown.
+func (c *Catalog) Owners(t *Table, row Row) Owners { return c.OwnersVia(t, row, nil) }
+
+// OwnersVia returns the routing of one row of t. A nil row and a draft belong to
 // nobody and are not held. A code that was not sent counts as unknown, a
 // filter column that was not sent does not match, and a draft marker that is
 // null or was not sent makes the row a draft: what is not known does not
-// leave. Owners does not allocate.
-func (c *Catalog) Owners(t *Table, row Row) Owners {
+// leave. OwnersVia does not allocate.
+func (c *Catalog) OwnersVia(t *Table, row Row, persons Finder) Owners {
 	var o Owners
 	if row == nil || t.draft(row) {
 		return o
@@ -55,7 +64,14 @@ func (c *Catalog) Owners(t *Table, row Row) Owners {
 			continue
 		}
 		if v := row.at(owner.Column); v.Kind == Text {
-			if b, ok := c.Bruger(owner.Axis, v.Text); ok {
+			var b Bruger
+			var ok bool
+			if owner.Via == nil {
+				b, ok = c.Bruger(owner.Axis, v.Text)
+			} else if persons != nil {
+				b, ok = persons.Find(owner.Via, owner.Axis, v.Text)
+			}
+			if ok {
 				o.add(b)
 				continue
 			}
@@ -63,6 +79,21 @@ func (c *Catalog) Owners(t *Table, row Row) Owners {
 		o.held = o.held || owner.Hold
 	}
 	return o
+}
+
+// Concerns tells whether a row of t can have an owner by t.Owners[i]: it is
+// there, it is no draft, and the row filter of the axis lets it pass.
+func (t *Table) Concerns(i int, row Row) bool {
+	only := t.Owners[i].Only
+	return row != nil && !t.draft(row) && (only == nil || only.matches(row.at(only.Column)))
+}
+
+// Person is the person of a row by t.Owners[i], nil if the row names none.
+func (t *Table) Person(i int, row Row) []byte {
+	if v := row.at(t.Owners[i].Column); v.Kind == Text {
+		return v.Text
+	}
+	return nil
 }
 
 func (t *Table) draft(row Row) bool {
