@@ -27,6 +27,10 @@ type Config struct {
 	ChunkRows     int // rows read at once by a back-fill; 0: as many as a batch takes
 	RowsPerSecond int // limit of back-fills; 0: none
 
+	// Owners reads what the streams have about the owners of persons, before
+	// Open. It may be nil when no table finds its owners via a person table.
+	Owners func(ctx context.Context) (OwnersState, error)
+
 	// Open makes a publisher that goes on where the streams end. The one
 	// before it, if any, was closed.
 	Open func(ctx context.Context) (Publisher, error)
@@ -152,7 +156,7 @@ func (c *Capturer) session(ctx context.Context) error {
 	if err := refuseDrift(ctx, conn, c.cfg.Catalog); err != nil {
 		return err
 	}
-	if err := ensurePublication(ctx, conn, c.cfg.Publication, c.cfg.Catalog); err != nil {
+	if err := ensurePublications(ctx, conn, c.cfg.Publication, c.cfg.Catalog); err != nil {
 		return err
 	}
 	repl, err := connectReplication(ctx, c.cfg.Postgres)
@@ -164,13 +168,21 @@ func (c *Capturer) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	persons, err := c.readPersons(ctx, conn, slot, created)
+	if err != nil {
+		return err
+	}
 	// Only the process that gets the slot may write to the streams.
 	if err := startReplication(ctx, repl, c.cfg.Slot, c.cfg.Publication); err != nil {
 		return err
 	}
 	if !created { // until now another process may have moved it
+		confirmed := slot.Confirmed
 		if slot, err = ReadSlot(ctx, conn, c.cfg.Slot); err != nil {
 			return err
+		}
+		if persons != nil && slot.Confirmed != confirmed {
+			return fmt.Errorf("slot %s: another process has moved it while the persons were read", c.cfg.Slot)
 		}
 	}
 	pub, err := c.cfg.Open(ctx)
@@ -180,7 +192,7 @@ func (c *Capturer) session(ctx context.Context) error {
 	if closer, ok := pub.(interface{ Close() }); ok {
 		defer closer.Close()
 	}
-	return c.stream(ctx, conn, repl, pub, slot.Confirmed, created)
+	return c.stream(ctx, conn, repl, pub, persons, slot.Confirmed, created)
 }
 
 // slot finds the slot, or makes it.
@@ -207,7 +219,7 @@ func (c *Capturer) slot(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgConn
 
 // stream runs the receiver, the pump, the back-fill and the watch over the
 // slot until the first of them fails or ctx ends.
-func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgConn, pub Publisher, from uint64, created bool) error {
+func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgConn, pub Publisher, persons *personsRead, from uint64, created bool) error {
 	var clock time.Time
 	var end pglogrepl.LSN
 	if err := conn.QueryRow(ctx, `
@@ -218,7 +230,12 @@ func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgCo
 	if err := ahead(areas, uint64(end)); err != nil {
 		return err
 	}
-	jobs := c.jobs(areas, from, created)
+	moves, _ := pub.(MovePublisher)
+	if persons != nil && moves == nil {
+		return errors.New("owners via person tables need a publisher that follows moves")
+	}
+	lost := persons != nil && (persons.lost || moves.MovesPosition().LSN < from)
+	jobs := c.jobs(areas, from, created, lost)
 	// That an area has to be read again must be stored before its stream says
 	// that it is where the slot is.
 	for _, j := range jobs {
@@ -231,6 +248,11 @@ func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgCo
 	}
 	if err := pub.Advance(ctx, Position{LSN: from}, clock.UTC()); err != nil {
 		return err
+	}
+	if persons != nil {
+		if err := moves.UsePersons(ctx, persons.Persons, persons.today, persons.since); err != nil {
+			return err
+		}
 	}
 	q := newQueue()
 	recv := &receiver{conn: repl, queue: q, durable: func() uint64 { return pub.Durable().LSN }, confirmed: from}
@@ -259,68 +281,11 @@ func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgCo
 	})
 	g.Go(func() error { return c.load(gctx, p, jobs) })
 	g.Go(func() error { return c.watchSlot(gctx) })
+	if persons != nil {
+		g.Go(func() error { return c.move(gctx, p, moves) })
+		g.Go(func() error { return c.watchDay(gctx, p, moves, persons.today) })
+	}
 	return g.Wait()
-}
-
-// ahead is an error when a stream holds changes that the mirror has not made:
-// the mirror was restored from a backup, or it is another one. What it does
-// from here on would have positions that the streams have seen, and would be
-// taken for known.
-func ahead(areas []AreaState, end uint64) error {
-	for _, a := range areas {
-		if a.Position.LSN > end {
-			return &HistoryError{Dataomraade: a.Dataomraade, Stream: a.Position, Mirror: Position{LSN: end}}
-		}
-	}
-	return nil
-}
-
-// HistoryError is a mirror whose log ends before what a stream has of it.
-type HistoryError struct {
-	Dataomraade    string
-	Stream, Mirror Position
-}
-
-func (e *HistoryError) Error() string {
-	return fmt.Sprintf("the stream of %s is at %s, the mirror's log ends at %s: the mirror was restored from a backup or is another one; "+
-		"see \"Restoring\" in docs/OPERATIONS.md before anything is written", e.Dataomraade, e.Stream, e.Mirror)
-}
-
-// Permanent says that somebody has to decide what to do.
-func (e *HistoryError) Permanent() bool { return true }
-
-// jobs lists the tables to read: those not read to their end, and all of an
-// area whose stream is behind the slot, because Postgres may not have the
-// changes in between any more.
-func (c *Capturer) jobs(areas []AreaState, from uint64, created bool) []loadJob {
-	var jobs []loadJob
-	known := false // a stream goes on from the slot
-	for _, a := range areas {
-		area, ok := c.cfg.Catalog.Dataomraade(a.Dataomraade)
-		if !ok {
-			continue
-		}
-		fresh := a.Position == Position{}
-		behind := !fresh && (created || a.Position.LSN < from)
-		if behind {
-			c.log.Error("the stream is behind the slot; the area is read again", "dataomraade", a.Dataomraade)
-		}
-		pending := 0
-		for _, t := range area.Tables {
-			state := a.Loads[t.Slug]
-			if state.Done && !behind {
-				continue
-			}
-			pending++
-			jobs = append(jobs, loadJob{table: t, state: state, reset: behind || state.Reset})
-		}
-		c.cfg.Metrics.loadTables.WithLabelValues(area.Slug).Set(float64(pending))
-		known = known || !fresh
-	}
-	if created && known {
-		c.cfg.Metrics.lost.Inc()
-	}
-	return jobs
 }
 
 // load reads the tables of jobs while the stream goes on.

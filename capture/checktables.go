@@ -132,13 +132,22 @@ func (p *preflight) leaves(ctx context.Context) error {
 // publication looks whether it leaves something out, can be made or completed,
 // and lets the owner of the tables go on to change them.
 func (p *preflight) publication(ctx context.Context, name string) error {
+	for name, tables := range publications(name, p.catalog) {
+		if err := p.onePublication(ctx, name, tables); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *preflight) onePublication(ctx context.Context, name string, tables []*catalog.Table) error {
 	pub, err := ReadPublication(ctx, p.conn, name)
 	if err != nil {
 		return err
 	}
 	subject := "publication " + name
 	var missing []string
-	for _, t := range published(p.catalog) {
+	for _, t := range tables {
 		if !pub.AllTables && !slices.Contains(pub.Tables, t.String()) {
 			missing = append(missing, t.SQL())
 		}
@@ -158,9 +167,9 @@ func (p *preflight) publication(ctx context.Context, name string) error {
 	what, sql := fmt.Sprintf("%d tables are added at the start", len(missing)),
 		fmt.Sprintf("ALTER PUBLICATION %s ADD TABLE %s", catalog.QuoteIdentifier(name), strings.Join(missing, ", "))
 	if !pub.Exists {
-		what, sql = "is made at the first start", PublicationSQL(name, p.catalog)
+		what, sql = "is made at the first start", publicationSQL(name, tables)
 	}
-	may, err := p.mayPublish(ctx, pub)
+	may, err := p.mayPublish(ctx, pub, tables)
 	if err != nil {
 		return err
 	}
@@ -173,9 +182,9 @@ func (p *preflight) publication(ctx context.Context, name string) error {
 }
 
 // mayPublish tells whether the role may make the publication or add to it.
-func (p *preflight) mayPublish(ctx context.Context, pub Publication) (may bool, err error) {
+func (p *preflight) mayPublish(ctx context.Context, pub Publication, tables []*catalog.Table) (may bool, err error) {
 	var schemas, names []string
-	for _, t := range published(p.catalog) {
+	for _, t := range tables {
 		if !slices.Contains(pub.Tables, t.String()) {
 			schemas, names = append(schemas, t.Schema), append(names, t.Name)
 		}

@@ -44,6 +44,11 @@ func newLoader(ctx context.Context, conn *pgx.Conn) (*loader, error) {
 
 // read reads up to limit rows behind state.After.
 func (l *loader) read(ctx context.Context, t *catalog.Table, state LoadState, limit int) (*chunkRead, error) {
+	return l.readOf(ctx, t, state, limit, nil)
+}
+
+// readOf is read for the rows of some persons; nil: all rows.
+func (l *loader) readOf(ctx context.Context, t *catalog.Table, state LoadState, limit int, of *rowsOf) (*chunkRead, error) {
 	tx, err := l.conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return nil, fmt.Errorf("table %s: back-fill: %w", t, err)
@@ -66,7 +71,7 @@ func (l *loader) read(ctx context.Context, t *catalog.Table, state LoadState, li
 	if l.table != t {
 		l.table, l.fit = t, limit
 	}
-	cut, err := r.rows(ctx, tx, min(limit, l.fit))
+	cut, err := r.rows(ctx, tx, min(limit, l.fit), of)
 	if err != nil {
 		return nil, fmt.Errorf("table %s: back-fill: %w", t, withoutValues(err))
 	}
@@ -85,7 +90,7 @@ func (l *loader) read(ctx context.Context, t *catalog.Table, state LoadState, li
 
 // rows reads up to limit rows and chunkBytes. It reports whether it left out
 // rows because of the latter.
-func (r *chunkRead) rows(ctx context.Context, tx pgx.Tx, limit int) (cut bool, err error) {
+func (r *chunkRead) rows(ctx context.Context, tx pgx.Tx, limit int, of *rowsOf) (cut bool, err error) {
 	t := r.chunk.Table
 	var names, key, params []string
 	for _, c := range t.Columns {
@@ -96,11 +101,24 @@ func (r *chunkRead) rows(ctx context.Context, tx pgx.Tx, limit int) (cut bool, e
 		params = append(params, fmt.Sprintf("$%d", i+1))
 	}
 	where, args := "", [][]byte(nil)
+	condition := func(format string, a ...any) {
+		if where == "" {
+			where = "WHERE "
+		} else {
+			where += " AND "
+		}
+		where += fmt.Sprintf(format, a...)
+	}
 	if r.chunk.State.After != nil {
-		where = fmt.Sprintf("WHERE (%s) > (%s)", strings.Join(key, ", "), strings.Join(params, ", "))
+		condition("(%s) > (%s)", strings.Join(key, ", "), strings.Join(params, ", "))
 		for _, v := range r.chunk.State.After {
 			args = append(args, []byte(v))
 		}
+	}
+	if of != nil {
+		c := t.Columns[of.column]
+		args = append(args, of.array())
+		condition("%s = ANY ($%d::%s[])", catalog.QuoteIdentifier(c.Name), len(args), c.Type)
 	}
 	sql := fmt.Sprintf("SELECT %s FROM %s %s ORDER BY %s LIMIT %d",
 		strings.Join(names, ", "), t.SQL(), where, strings.Join(key, ", "), limit)

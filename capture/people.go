@@ -10,11 +10,17 @@ func (p *people) add(key personKey, r period, day Day) {
 		p.first[key] = r
 	}
 	if r.from > day {
-		p.due[r.from] = append(p.due[r.from], key)
+		p.wait(key, r.from)
 	}
 	if r.to < eternity-1 {
-		p.due[r.to+1] = append(p.due[r.to+1], key)
+		p.wait(key, r.to+1)
 	}
+}
+
+// wait makes Advance look at a person on a day.
+func (p *people) wait(key personKey, day Day) {
+	p.due[day] = append(p.due[day], key)
+	p.waiting++
 }
 
 // remove takes one such period away; false if there is none. What the days had

@@ -3,6 +3,7 @@ package capture
 import (
 	"bytes"
 	"encoding/hex"
+	"strings"
 
 	"supstream/catalog"
 )
@@ -14,7 +15,7 @@ import (
 type personKey [16]byte
 
 // newPersonKey reads the text of a person as Postgres wrote it. It reports
-// false for a text that no table of persons can hold. Padding does not count.
+// false for a text that is too long; its person is unknown.
 func newPersonKey(t *catalog.Table, text []byte) (k personKey, ok bool) {
 	if isUUID(t) {
 		if len(text) != 36 {
@@ -29,7 +30,7 @@ func newPersonKey(t *catalog.Table, text []byte) (k personKey, ok bool) {
 		_, err := hex.Decode(k[:], digits[:])
 		return k, err == nil
 	}
-	text = bytes.TrimRight(text, " ")
+	text = PersonText(t, text)
 	if len(text) == 0 || len(text) > 15 {
 		return k, false
 	}
@@ -45,6 +46,15 @@ func (k personKey) text(t *catalog.Table) string {
 	}
 	h := hex.EncodeToString(k[:])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// PersonText is the text of a person without the padding that Postgres gives
+// to values of type char.
+func PersonText(via *catalog.Table, text []byte) []byte {
+	if strings.HasPrefix(via.Columns[via.Persons.Person].Type, "character(") {
+		return bytes.TrimRight(text, " ")
+	}
+	return text
 }
 
 func isUUID(t *catalog.Table) bool { return t.Columns[t.Persons.Person].Type == "uuid" }

@@ -23,7 +23,8 @@ type Persons struct {
 	ids     map[catalog.Bruger]uint16
 	day     Day
 	tables  map[*catalog.Table]*people
-	seen    *snapshot // changes that it sees are in the map already; nil: none
+	seen    *snapshot // changes up to seenEnd that it sees are in the map already; nil: none
+	seenEnd uint64    // behind it nothing is; transaction numbers come again
 	count   atomic.Int64
 }
 
@@ -31,18 +32,20 @@ type Persons struct {
 type people struct {
 	first map[personKey]period
 	more  map[personKey][]period // further periods of persons in first
-	due   map[Day][]personKey    // who has a period that begins, or ended the day before
+	due   map[Day][]personKey    // from day on: who has a period that begins, or ended the day before
+
+	waiting int // entries of due
 }
 
 // Owned is a person and whose it was and is now, by axis: the zero Bruger is
 // nobody.
 type Owned struct {
-	Via        *catalog.Table
-	Person     string
-	Was, Is    [2]catalog.Bruger // kommune, akasse
-	wasH, isH  holder
-	key        personKey
-	hasChanged bool
+	Via     *catalog.Table
+	Person  string
+	Was, Is [2]catalog.Bruger // kommune, akasse
+
+	key  personKey
+	held holder // before
 }
 
 // Changed tells whether the owner on an axis is another one.
@@ -70,6 +73,16 @@ func (p *Persons) Day() Day { return p.day }
 
 // Count is the number of persons, and may be called from any goroutine.
 func (p *Persons) Count() int64 { return p.count.Load() }
+
+// Bytes is the memory that the map takes, by what was measured per entry.
+func (p *Persons) Bytes() int64 {
+	const first, more, due = 50, 120, 40
+	var n int64
+	for _, people := range p.tables {
+		n += int64(first*len(people.first) + more*len(people.more) + due*people.waiting)
+	}
+	return n
+}
 
 // Find implements catalog.Finder. It does not allocate.
 func (p *Persons) Find(via *catalog.Table, a catalog.Axis, person []byte) (catalog.Bruger, bool) {
@@ -105,7 +118,7 @@ func (p *Persons) bruger(h holder) (b [2]catalog.Bruger) {
 // Apply takes a change of a person table and reports the persons whose owner
 // it changes: none, one, or two when a row is given to another person.
 func (p *Persons) Apply(c *Change) ([]Owned, error) {
-	if p.seen != nil && p.seen.sees(c.XID) {
+	if p.seen != nil && c.Position.LSN <= p.seenEnd && p.seen.sees(c.XID) {
 		return nil, nil
 	}
 	if c.Op == Truncate {
@@ -115,7 +128,7 @@ func (p *Persons) Apply(c *Change) ([]Owned, error) {
 	var moved []Owned
 	for _, row := range []catalog.Row{c.Old, c.New} {
 		if key, ok := personOf(c.Table, row); ok && !slices.ContainsFunc(moved, func(o Owned) bool { return o.key == key }) {
-			moved = append(moved, Owned{Via: c.Table, key: key, wasH: people.holder(key, p.day)})
+			moved = append(moved, Owned{Via: c.Table, key: key, held: people.holder(key, p.day)})
 		}
 	}
 	if err := p.replace(c.Table, c.Old, c.New); err != nil {
@@ -126,10 +139,10 @@ func (p *Persons) Apply(c *Change) ([]Owned, error) {
 
 // compare keeps of list those whose owner is another one now.
 func (p *Persons) compare(people *people, list []Owned) []Owned {
-	list = slices.DeleteFunc(list, func(o Owned) bool { return people.holder(o.key, p.day) == o.wasH })
+	list = slices.DeleteFunc(list, func(o Owned) bool { return people.holder(o.key, p.day) == o.held })
 	for i := range list {
 		o := &list[i]
-		o.Person, o.Was, o.Is = o.key.text(o.Via), p.bruger(o.wasH), p.bruger(people.holder(o.key, p.day))
+		o.Person, o.Was, o.Is = o.key.text(o.Via), p.bruger(o.held), p.bruger(people.holder(o.key, p.day))
 	}
 	return list
 }
@@ -210,8 +223,9 @@ func (p *Persons) Advance(day Day) []Owned {
 				continue
 			}
 			for _, key := range keys {
-				list = append(list, Owned{Via: t, key: key, wasH: people.holder(key, was)})
+				list = append(list, Owned{Via: t, key: key, held: people.holder(key, was)})
 			}
+			people.waiting -= len(keys)
 			delete(people.due, d)
 		}
 		slices.SortFunc(list, func(a, b Owned) int { return slices.Compare(a.key[:], b.key[:]) })

@@ -62,6 +62,7 @@ type LoadState struct {
 // Chunk is a piece of a table read by a back-fill.
 type Chunk struct {
 	Table *catalog.Table
+	Moved bool          // rows of persons that moved: they leave their owners of before; State is not stored
 	Reset bool          // first take away all rows that receivers have
 	Rows  []catalog.Row // in key order
 	Time  time.Time     // when they were read, by Postgres' clock

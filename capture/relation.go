@@ -46,7 +46,7 @@ func (d *decoder) readRelation(ctx context.Context, w *wire) (*relation, error) 
 		return nil, d.malformed(err)
 	}
 	t, ok := d.catalog.Table(schema, name)
-	if !ok || !t.Area.Open() {
+	if !ok || !t.Captured() {
 		return r, nil
 	}
 	r.table, r.full = t, identity == 'f'

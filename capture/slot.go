@@ -96,37 +96,67 @@ func startReplication(ctx context.Context, conn *pgconn.PgConn, slot, publicatio
 
 func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// published lists the tables the catalogue lets leave.
+// published lists the tables that the catalogue lets leave, and those that tell
+// whose their rows are.
 func published(c *catalog.Catalog) []*catalog.Table {
 	var tables []*catalog.Table
 	for _, area := range c.Dataomraader() {
-		if area.Open() {
-			tables = append(tables, area.Tables...)
+		for _, t := range area.Tables {
+			if t.Captured() {
+				tables = append(tables, t)
+			}
 		}
 	}
 	return tables
 }
 
+// personsPublication is the name of a publication of person tables alone, by
+// which their changes can be looked at without all others.
+func personsPublication(publication string) string { return publication + "_persons" }
+
+// publications are the publications of a catalogue with their tables.
+func publications(name string, c *catalog.Catalog) map[string][]*catalog.Table {
+	list := map[string][]*catalog.Table{name: published(c)}
+	if persons := c.PersonTables(); len(persons) > 0 {
+		list[personsPublication(name)] = persons
+	}
+	return list
+}
+
 // PublicationSQL is the statement that makes the publication of a catalogue.
 func PublicationSQL(name string, c *catalog.Catalog) string {
+	return publicationSQL(name, published(c))
+}
+
+func publicationSQL(name string, tables []*catalog.Table) string {
 	var names []string
-	for _, t := range published(c) {
+	for _, t := range tables {
 		names = append(names, t.SQL())
 	}
 	return fmt.Sprintf("CREATE PUBLICATION %s FOR TABLE %s WITH (publish_via_partition_root = true)", catalog.QuoteIdentifier(name), strings.Join(names, ", "))
+}
+
+// ensurePublications makes or completes all publications of the catalogue.
+func ensurePublications(ctx context.Context, conn *pgx.Conn, name string, c *catalog.Catalog) error {
+	for name, tables := range publications(name, c) {
+		if err := ensurePublication(ctx, conn, name, tables); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ensurePublication makes the publication, or adds the tables that are missing
 // from it. Tables that the catalogue does not list may stay in it: their
 // changes are read and passed over. A publication that leaves changes, rows or
 // columns out is refused, because nobody would notice.
-func ensurePublication(ctx context.Context, conn *pgx.Conn, name string, c *catalog.Catalog) error {
+func ensurePublication(ctx context.Context, conn *pgx.Conn, name string, tables []*catalog.Table) error {
 	p, err := ReadPublication(ctx, conn, name)
 	if err != nil {
 		return err
 	}
 	if !p.Exists {
-		if _, err := conn.Exec(ctx, PublicationSQL(name, c)); err != nil {
+		if _, err := conn.Exec(ctx, publicationSQL(name, tables)); err != nil {
 			return fmt.Errorf("create publication %s: %w: the owner of the tables can make it; `supstream check` prints the statement", name, err)
 		}
 		return nil
@@ -137,7 +167,7 @@ func ensurePublication(ctx context.Context, conn *pgx.Conn, name string, c *cata
 	if p.AllTables {
 		return nil
 	}
-	for _, t := range published(c) {
+	for _, t := range tables {
 		if slices.Contains(p.Tables, t.String()) {
 			continue
 		}

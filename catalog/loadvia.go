@@ -79,12 +79,6 @@ func personType(canonical string) bool {
 	return err == nil && n <= 15
 }
 
-// samePersons tells whether values of two types that name persons can be
-// compared as text.
-func samePersons(a, b string) bool {
-	return a == b || shortText.MatchString(a) && shortText.MatchString(b)
-}
-
 // resolveVias finds the person tables that owners name.
 func (l *loader) resolveVias() {
 	for _, v := range l.vias {
@@ -102,7 +96,7 @@ func (l *loader) resolveVias() {
 			l.errorf(v.p, "table %s is a person table: its own owners are found in its columns", v.t)
 		case via.Persons.Column(o.Axis) < 0:
 			l.errorf(v.p.in("via"), "via: table %s has no %s of its persons: name the column in its persons", via, o.Axis)
-		case !samePersons(person.Type, via.Columns[via.Persons.Person].Type):
+		case person.Type != via.Columns[via.Persons.Person].Type:
 			l.errorf(v.p.in("person"), "person column %s is of type %s, in table %s it is %s: the types must be the same",
 				person.Name, person.Type, via, via.Columns[via.Persons.Person].Type)
 		case v.t.Identity != "full":

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -30,6 +29,14 @@ const (
 type heldRows struct {
 	lane *lane
 	keys map[string]map[keyHash]struct{} // by area and table slug
+
+	byTable map[*catalog.Table]map[keyHash]struct{} // the same
+}
+
+// has tells whether a row is held.
+func (h *heldRows) has(t *catalog.Table, key keyHash) bool {
+	_, ok := h.byTable[t][key]
+	return ok
 }
 
 type keyHash [keyHashLen]byte
@@ -41,13 +48,14 @@ func openHeldRows(ctx context.Context, js jetstream.JetStream, p *Publisher) (*h
 	}
 	l.slug = "_held"
 	p.addLane(l)
-	h := &heldRows{lane: l, keys: map[string]map[keyHash]struct{}{}}
+	h := &heldRows{lane: l, keys: map[string]map[keyHash]struct{}{}, byTable: map[*catalog.Table]map[keyHash]struct{}{}}
 	for _, area := range p.cfg.Catalog.Dataomraader() {
 		for _, t := range area.Tables {
 			h.keys[heldTable(t)] = map[keyHash]struct{}{}
+			h.byTable[t] = h.keys[heldTable(t)]
 		}
 	}
-	if err := h.read(ctx, js, l.next-1); err != nil {
+	if err := eachMessage(ctx, js, HeldStream, l.next-1, true, h.read); err != nil {
 		return nil, err
 	}
 	for _, area := range p.cfg.Catalog.Dataomraader() {
@@ -56,43 +64,16 @@ func openHeldRows(ctx context.Context, js jetstream.JetStream, p *Publisher) (*h
 	return h, nil
 }
 
-// read learns from the stream, up to sequence last, what is held.
-func (h *heldRows) read(ctx context.Context, js jetstream.JetStream, last uint64) error {
-	if last == 0 {
-		return nil
-	}
-	cons, err := js.OrderedConsumer(ctx, HeldStream, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverAllPolicy, HeadersOnly: true,
-	})
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", HeldStream, err)
-	}
-	it, err := cons.Messages()
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", HeldStream, err)
-	}
-	defer it.Stop()
-	for {
-		// The position record is the last message and never expires.
-		msg, err := it.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return fmt.Errorf("stream %s: %w", HeldStream, err)
-		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return fmt.Errorf("stream %s: %w", HeldStream, err)
-		}
-		if name, key, err := parseHeldSubject(msg.Subject()); err == nil && h.keys[name] != nil {
-			if ttl := msg.Headers().Get(hdrTTL); ttl == "" {
-				h.keys[name][key] = struct{}{}
-			} else {
-				delete(h.keys[name], key)
-			}
-		}
-		if meta.Sequence.Stream >= last {
-			return nil
+// read learns from a message of the stream what is held.
+func (h *heldRows) read(msg jetstream.Msg) error {
+	if name, key, err := parseHeldSubject(msg.Subject()); err == nil && h.keys[name] != nil {
+		if ttl := msg.Headers().Get(hdrTTL); ttl == "" {
+			h.keys[name][key] = struct{}{}
+		} else {
+			delete(h.keys[name], key)
 		}
 	}
+	return nil
 }
 
 func heldTable(t *catalog.Table) string { return t.Area.Slug + "." + t.Slug }
@@ -140,6 +121,9 @@ func (h *heldRows) again(ctx context.Context, p *Publisher, c *capture.Change) e
 	}
 	if c.Op == capture.Truncate {
 		return h.truncated(ctx, p, c)
+	}
+	if c.Table.Via() {
+		return h.route(p, c, h.has(c.Table, keyHash(p.enc.hash[:keyHashLen])), p.owners(c.Table, c.New).Held())
 	}
 	before, after := p.cfg.Catalog.Route(c.Table, c.Old, c.New)
 	return h.route(p, c, before.Held(), after.Held())

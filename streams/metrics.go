@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,10 @@ type Metrics struct {
 	lagSeconds *prometheus.HistogramVec
 	heldTotal  *prometheus.CounterVec
 	heldNow    *prometheus.GaugeVec
+
+	persons, personBytes, movesPending prometheus.Gauge
+	moves                              prometheus.Counter
+	movesOldest                        atomic.Int64 // Unix nanoseconds; 0: none is pending
 
 	cache map[string]*areaMetrics
 }
@@ -45,9 +50,19 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Times a row without a known owner was held."}, []string{"dataomraade"}),
 		heldNow: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "supstream_held_rows",
 			Help: "Rows held now because their owner is not known."}, []string{"dataomraade"}),
+		persons: prometheus.NewGauge(prometheus.GaugeOpts{Name: "supstream_persons",
+			Help: "Persons whose owner is known by a person table."}),
+		personBytes: prometheus.NewGauge(prometheus.GaugeOpts{Name: "supstream_persons_bytes",
+			Help: "Memory that the map of persons takes, estimated."}),
+		movesPending: prometheus.NewGauge(prometheus.GaugeOpts{Name: "supstream_moves_pending",
+			Help: "Persons with another owner than before whose rows have not all been handed over."}),
+		moves: prometheus.NewCounter(prometheus.CounterOpts{Name: "supstream_moves_total",
+			Help: "Times the owner of a person changed."}),
 		cache: map[string]*areaMetrics{},
 	}
 	reg.MustRegister(m.events, m.bytes, m.batch, m.ackSeconds, m.lagSeconds, m.heldTotal, m.heldNow)
+	reg.MustRegister(m.persons, m.personBytes, m.movesPending, m.moves, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "supstream_moves_oldest_seconds", Help: "Age of the oldest pending move; 0 when there is none."}, m.oldestMove))
 	return m
 }
 

@@ -66,6 +66,7 @@ type Publisher struct {
 	byArea  map[*catalog.Dataomraade]*lane
 	touched []*lane // with events of the running transaction
 	held    *heldRows
+	moves   *moves // nil: every row says itself whose it is
 
 	boundary capture.Position // everything before it has been published
 	clock    time.Time        // Postgres' time that belongs to it
@@ -125,6 +126,11 @@ func OpenPublisher(ctx context.Context, nc *nats.Conn, cfg PublisherConfig) (*Pu
 	if p.held, err = openHeldRows(ctx, js, p); err != nil {
 		return nil, err
 	}
+	if len(cfg.Catalog.PersonTables()) > 0 {
+		if p.moves, err = openMoves(ctx, js, p); err != nil {
+			return nil, err
+		}
+	}
 	p.lost = nc.StatusChanged(nats.DISCONNECTED, nats.RECONNECTING, nats.CLOSED)
 	p.sub, err = nc.Subscribe(p.inbox+"*.*", p.acknowledged)
 	if err != nil {
@@ -158,7 +164,15 @@ func (p *Publisher) Publish(ctx context.Context, c *capture.Change) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
+	if c.Table.Persons != nil && p.moves != nil {
+		if err := p.moves.changed(ctx, p, c); err != nil {
+			return err
+		}
+	}
 	l := p.byArea[c.Table.Area]
+	if l == nil && c.Table.Captured() {
+		return nil // it tells whose rows are, and does not leave itself
+	}
 	if l == nil {
 		return fmt.Errorf("table %s: dataområde %s is not open: nothing of it may leave", c.Table, c.Table.Area.Slug)
 	}
@@ -191,7 +205,13 @@ func (p *Publisher) most(c *capture.Change) int {
 	if c.Op == capture.Truncate {
 		return len(audience(p.cfg.Catalog, c.Table))
 	}
-	return maxEventsPerChange
+	most := maxEventsPerChange
+	for i := range c.Table.Owners {
+		if move := p.moving(c.Table, i, c.Old); move != nil {
+			most += len(move.olds)
+		}
+	}
+	return most
 }
 
 // before is the last position in front of p, a position within a transaction.
@@ -208,6 +228,9 @@ func (p *Publisher) events(ctx context.Context, l *lane, c *capture.Change) erro
 	}
 	if c.Op == capture.Truncate {
 		return p.truncate(ctx, l, c)
+	}
+	if c.Table.Via() {
+		return p.viaEvents(l, c)
 	}
 	before, after := p.cfg.Catalog.Route(c.Table, c.Old, c.New)
 	for i := range before.Len() {

@@ -96,6 +96,9 @@ func (p *Publisher) PublishChunk(ctx context.Context, c *capture.Chunk) error {
 	if c.Time.After(p.clock) {
 		p.clock = c.Time
 	}
+	if c.Moved {
+		return p.publishMoved(ctx, l, c)
+	}
 	change := capture.Change{Table: c.Table, Position: p.boundary, CommitTime: c.Time}
 	if c.Time.IsZero() {
 		change.CommitTime = p.clock
@@ -141,3 +144,39 @@ func (p *Publisher) chunkChange(ctx context.Context, l *lane, c *capture.Change)
 
 // ChunkRows is the most rows that fit into one chunk.
 func (p *Publisher) ChunkRows() int { return max(1, (p.cfg.BatchEvents-2)/2) }
+
+// eachMessage calls f for every message of a stream that ends with a position
+// record at sequence last; 0: the stream is empty.
+func eachMessage(ctx context.Context, js jetstream.JetStream, stream string, last uint64, headersOnly bool, f func(jetstream.Msg) error) error {
+	if last == 0 {
+		return nil
+	}
+	cons, err := js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy, HeadersOnly: headersOnly})
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", stream, err)
+	}
+	it, err := cons.Messages()
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", stream, err)
+	}
+	defer it.Stop()
+	for {
+		// The position record is the last message and never expires.
+		msg, err := it.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return fmt.Errorf("stream %s: %w", stream, err)
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return fmt.Errorf("stream %s: %w", stream, err)
+		}
+		if err := f(msg); err != nil {
+			return fmt.Errorf("stream %s sequence %d: %w", stream, meta.Sequence.Stream, err)
+		}
+		if meta.Sequence.Stream >= last {
+			return nil
+		}
+	}
+}
+
+func isNotFound(err error) bool { return errors.Is(err, jetstream.ErrMsgNotFound) }

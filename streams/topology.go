@@ -94,6 +94,11 @@ func (t Topology) configs() []jetstream.StreamConfig {
 	held := t.config(HeldStream, "Rows without a known owner", heldSubjects, 0)
 	held.MaxMsgsPerSubject = 1
 	list := []jetstream.StreamConfig{held}
+	if len(t.Catalog.PersonTables()) > 0 {
+		moves := t.config(MovesStream, "Persons on their way to another authority", movesSubjects, 0)
+		moves.MaxMsgsPerSubject = 1
+		list = append(list, moves)
+	}
 	for _, area := range t.Catalog.Dataomraader() {
 		if area.Open() {
 			list = append(list, t.config(StreamName(area.Slug), area.Name, "dfdg."+area.Slug+".>", area.Retention))

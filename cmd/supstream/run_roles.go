@@ -34,6 +34,12 @@ func (s *service) capture(ctx context.Context) error {
 		Postgres: pg, Catalog: s.catalog, Slot: s.config.Postgres.Slot, Publication: s.config.Postgres.Publication,
 		MarkEvery: s.config.Capture.MarkerInterval,
 		ChunkRows: s.config.Capture.Backfill.ChunkRows, RowsPerSecond: s.config.Capture.Backfill.RowsPerSecond,
+		Owners: func(ctx context.Context) (capture.OwnersState, error) {
+			if err := topology.Apply(ctx, s.broker.js); err != nil {
+				return capture.OwnersState{}, err
+			}
+			return streams.OwnersState(ctx, s.broker.js)
+		},
 		Open: func(ctx context.Context) (capture.Publisher, error) {
 			if err := topology.Apply(ctx, s.broker.js); err != nil {
 				return nil, err
