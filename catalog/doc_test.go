@@ -25,8 +25,8 @@ func TestDocumentExample(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?s)```yaml (\\S+)\n(.*?)```").FindAllStringSubmatch(document(t), -1) {
 		files[m[1]] = m[2]
 	}
-	if len(files) != 3 {
-		t.Fatalf("the document has %d files, want 3", len(files))
+	if len(files) != 5 {
+		t.Fatalf("the document has %d files, want 5", len(files))
 	}
 	c := load(t, files)
 	referat, ok := c.Table("sager", "Møde referat")
@@ -47,10 +47,36 @@ func TestDocumentExample(t *testing.T) {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}
+	brev, _ := c.Table("public", "brev")
+	for _, tt := range []struct {
+		row  catalog.Row
+		want string
+	}{
+		{row("1", "4001900001", "7"), "kommune.751 akasse.067 "},
+		{row("1", "4001900001", "8"), "kommune.751 "},
+		{row("1", "4001900002", "8"), "held"},
+	} {
+		if got := describe(c.OwnersVia(brev, tt.row, oneMember{})); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+		if got := describe(c.Owners(brev, tt.row)); got != "held" {
+			t.Errorf("nobody is known, and it goes to %q", got)
+		}
+	}
 	sagstype, _ := c.Table("public", "sagstype")
 	if got := describe(c.Owners(sagstype, row("7", "Samtale"))); got != "alle " {
 		t.Errorf("a reference row goes to %q", got)
 	}
+}
+
+// oneMember knows that person 4001900001 belongs to kommune 751 and a-kasse 067.
+type oneMember struct{}
+
+func (oneMember) Find(via *catalog.Table, a catalog.Axis, person []byte) (catalog.Bruger, bool) {
+	if via.Name != "tilhoer" || string(person) != "4001900001" {
+		return catalog.Bruger{}, false
+	}
+	return catalog.Bruger{Axis: a, Kode: map[catalog.Axis]string{catalog.Kommune: "751", catalog.Akasse: "067"}[a]}, true
 }
 
 // TestDocumentKeys asks that the document describes every key of the files:
@@ -66,6 +92,7 @@ func TestDocumentKeys(t *testing.T) {
 		"tables: [{owners: {x: 1}}]\n",
 		"tables: [{owners: {akasse: {x: 1}}}]\n",
 		"tables: [{draft: {x: 1}}]\n",
+		"tables: [{persons: {x: 1}}]\n",
 	} {
 		_, err := catalog.Load(folder(map[string]string{"a.yaml": area, "brugere.yaml": brugereYAML}))
 		_, list, ok := strings.Cut(err.Error(), "want one of ")
@@ -79,8 +106,8 @@ func TestDocumentKeys(t *testing.T) {
 			}
 		}
 	}
-	if keys != 45 {
-		t.Errorf("the files have %d keys, want 45: keep this test complete", keys)
+	if keys != 53 {
+		t.Errorf("the files have %d keys, want 53: keep this test complete", keys)
 	}
 }
 

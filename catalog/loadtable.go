@@ -162,7 +162,7 @@ func (l tableLoader) owner(a Axis, missing missing, f *ownerFile) {
 	if d := l.t.Area; len(d.Audience) > 0 && !d.HasAudience(a) {
 		l.errorf(p, "table %s names the owner %s, but the area's audience has no %s: remove the owner or widen the audience", l.t, a, a)
 	}
-	i := l.ownerColumn(f, p)
+	i, ok := l.ownerColumn(f, p)
 	if f.Missing != 0 {
 		missing = f.Missing
 	}
@@ -171,7 +171,7 @@ func (l tableLoader) owner(a Axis, missing missing, f *ownerFile) {
 		o.Only = l.match(f.Only, "only", p.in("only"))
 	}
 	l.t.Owners = append(l.t.Owners, o)
-	if f.Via != "" {
+	if ok && f.Via != "" && f.Column == "" {
 		l.vias = append(l.vias, viaRef{t: l.t, owner: len(l.t.Owners) - 1, name: f.Via, p: p})
 	}
 }

@@ -15,7 +15,7 @@ type viaRef struct {
 
 // ownerColumn is the column with the code of the owner or, via a person table,
 // with the person.
-func (l tableLoader) ownerColumn(f *ownerFile, p place) int {
+func (l tableLoader) ownerColumn(f *ownerFile, p place) (column int, ok bool) {
 	name, key := f.Column, "column"
 	switch {
 	case f.Via == "" && f.Person != "":
@@ -25,8 +25,7 @@ func (l tableLoader) ownerColumn(f *ownerFile, p place) int {
 	case f.Via != "":
 		name, key = f.Person, "person"
 	}
-	i, _ := l.column(name, "owner", p.in(key))
-	return i
+	return l.column(name, "owner", p.in(key))
 }
 
 // persons checks what a person table says about itself.

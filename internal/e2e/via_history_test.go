@@ -40,10 +40,10 @@ func (w *world) newHistory(ctx context.Context, conn *pgx.Conn) *history {
 type tilhoer struct{ cpr, kommune, akasse, from, to string }
 
 // owner is whose a person is by its periods, on a day: by the one that began last, nobody's where two of them disagree.
-func owner(rows map[string]tilhoer, cpr, day string) (kommune, akasse string) {
+func owner(rows map[string]tilhoer, day string) (kommune, akasse string) {
 	latest := ""
 	for _, r := range rows {
-		if r.cpr != cpr || r.from > day || r.to != "" && r.to < day {
+		if r.from > day || r.to != "" && r.to < day {
 			continue
 		}
 		switch {
@@ -114,7 +114,7 @@ func (h *history) replay(ctx context.Context, t *testing.T, conn *pgx.Conn) (sta
 	t.Helper()
 	states, during = map[string][]tenure{}, map[string][]tenure{}
 	day := time.Now().UTC().Format(time.DateOnly)
-	periods := map[string]tilhoer{}
+	periods := map[string]map[string]tilhoer{} // by person and id
 	initial, err := conn.Query(ctx, "SELECT lsn::text, xid::text, data FROM pg_logical_slot_get_changes('history', NULL, NULL)")
 	if err != nil {
 		t.Fatal(err)
@@ -126,9 +126,9 @@ func (h *history) replay(ctx context.Context, t *testing.T, conn *pgx.Conn) (sta
 		t.Fatal(err)
 	}
 	h.beginning(ctx, t, conn, periods)
-	for _, r := range periods {
-		k, a := owner(periods, r.cpr, day)
-		states[r.cpr] = []tenure{{0, k, a}}
+	for cpr := range periods {
+		k, a := owner(periods[cpr], day)
+		states[cpr] = []tenure{{0, k, a}}
 	}
 	touched := map[string]bool{}
 	for _, l := range lines {
@@ -136,7 +136,7 @@ func (h *history) replay(ctx context.Context, t *testing.T, conn *pgx.Conn) (sta
 		if m == nil {
 			if len(l.data) > 6 && l.data[:6] == "COMMIT" {
 				for cpr := range touched {
-					k, a := owner(periods, cpr, day)
+					k, a := owner(periods[cpr], day)
 					states[cpr] = append(states[cpr], tenure{lsn(t, l.lsn), k, a})
 				}
 				clear(touched)
@@ -160,12 +160,12 @@ func (h *history) replay(ctx context.Context, t *testing.T, conn *pgx.Conn) (sta
 			r := period(text)
 			id, _ := column(text, "id")
 			if i == 0 {
-				delete(periods, id)
+				delete(periods[r.cpr], id)
 			} else {
-				periods[id] = r
+				put(periods, id, r)
 			}
 			touched[r.cpr] = true
-			k, a := owner(periods, r.cpr, day)
+			k, a := owner(periods[r.cpr], day)
 			during[l.xid+" "+r.cpr] = append(during[l.xid+" "+r.cpr], tenure{0, k, a})
 		}
 	}
@@ -173,7 +173,7 @@ func (h *history) replay(ctx context.Context, t *testing.T, conn *pgx.Conn) (sta
 }
 
 // beginning are the periods that fillVia made.
-func (h *history) beginning(ctx context.Context, t *testing.T, conn *pgx.Conn, periods map[string]tilhoer) {
+func (h *history) beginning(ctx context.Context, t *testing.T, conn *pgx.Conn, periods map[string]map[string]tilhoer) {
 	t.Helper()
 	rows, err := conn.Query(ctx, "SELECT id::text, cpr::text, coalesce(kommune, ''), coalesce(akasse, ''), fra FROM first_tilhoer")
 	if err != nil {
@@ -181,9 +181,16 @@ func (h *history) beginning(ctx context.Context, t *testing.T, conn *pgx.Conn, p
 	}
 	var id string
 	var r tilhoer
-	if _, err := pgx.ForEachRow(rows, []any{&id, &r.cpr, &r.kommune, &r.akasse, &r.from}, func() error { periods[id] = r; return nil }); err != nil {
+	if _, err := pgx.ForEachRow(rows, []any{&id, &r.cpr, &r.kommune, &r.akasse, &r.from}, func() error { put(periods, id, r); return nil }); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func put(periods map[string]map[string]tilhoer, id string, r tilhoer) {
+	if periods[r.cpr] == nil {
+		periods[r.cpr] = map[string]tilhoer{}
+	}
+	periods[r.cpr][id] = r
 }
 
 func period(line string) tilhoer {
