@@ -31,11 +31,11 @@ func TestMovesByTheCalendar(t *testing.T) {
 	// Person 1 belongs to 101 until today, to 751 for two days, then to 851. Person 2 to nobody before tomorrow. Person 3 to 101 and the
 	// a-kasse 908 until tomorrow, and to nobody then. Persons 4 to 300 move from 101 to 751 tomorrow.
 	exec(`
-		INSERT INTO tilhoer SELECT v.* FROM (SELECT (clock.clock_timestamp() AT TIME ZONE 'Europe/Copenhagen')::date AS d) t, LATERAL (VALUES
+		INSERT INTO tilhoer SELECT v.* FROM (SELECT idag() AS d) t, LATERAL (VALUES
 			(1, '4001900001', '101', NULL, NULL, d), (2, '4001900001', '751', NULL, d + 1, d + 2), (3, '4001900001', '851', '915', d + 3, NULL),
 			(4, '4001900002', '751', '908', d + 1, NULL), (5, '4001900003', '101', '908', date '2020-01-01', d + 1)) v;
-		INSERT INTO tilhoer SELECT 2 * n, '40019' || lpad(n::text, 5, '0'), '101', NULL, NULL, (clock.clock_timestamp() AT TIME ZONE 'Europe/Copenhagen')::date FROM generate_series(4, 300) n;
-		INSERT INTO tilhoer SELECT 2 * n + 1, '40019' || lpad(n::text, 5, '0'), '751', NULL, (clock.clock_timestamp() AT TIME ZONE 'Europe/Copenhagen')::date + 1, NULL FROM generate_series(4, 300) n;
+		INSERT INTO tilhoer SELECT 2 * n, '40019' || lpad(n::text, 5, '0'), '101', NULL, NULL, idag() FROM generate_series(4, 300) n;
+		INSERT INTO tilhoer SELECT 2 * n + 1, '40019' || lpad(n::text, 5, '0'), '751', NULL, idag() + 1, NULL FROM generate_series(4, 300) n;
 		INSERT INTO sag SELECT n, '40019' || lpad(n::text, 5, '0'), 7, 'x' FROM generate_series(1, 300) n;
 		INSERT INTO brev SELECT n, '40019' || lpad((1 + n % 3)::text, 5, '0'), 'x' FROM generate_series(1, 30) n`)
 	w.start()

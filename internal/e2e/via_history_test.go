@@ -162,7 +162,7 @@ func (h *history) replay(ctx context.Context, t *testing.T, conn *pgx.Conn) (sta
 			if i == 0 {
 				delete(periods[r.cpr], id)
 			} else {
-				put(periods, id, r)
+				remember(periods, id, r)
 			}
 			touched[r.cpr] = true
 			k, a := owner(periods[r.cpr], day)
@@ -181,12 +181,12 @@ func (h *history) beginning(ctx context.Context, t *testing.T, conn *pgx.Conn, p
 	}
 	var id string
 	var r tilhoer
-	if _, err := pgx.ForEachRow(rows, []any{&id, &r.cpr, &r.kommune, &r.akasse, &r.from}, func() error { put(periods, id, r); return nil }); err != nil {
+	if _, err := pgx.ForEachRow(rows, []any{&id, &r.cpr, &r.kommune, &r.akasse, &r.from}, func() error { remember(periods, id, r); return nil }); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func put(periods map[string]map[string]tilhoer, id string, r tilhoer) {
+func remember(periods map[string]map[string]tilhoer, id string, r tilhoer) {
 	if periods[r.cpr] == nil {
 		periods[r.cpr] = map[string]tilhoer{}
 	}

@@ -19,12 +19,13 @@ type viaPlayer struct {
 	r       *rand.Rand
 	conn    *pgx.Conn
 	persons int
+	plans   bool // periods that begin and end in days to come
 	moves   *atomic.Int64
 	done    *atomic.Int64
 }
 
 // playVia lets n players play at once and returns how many transactions they committed.
-func (w *world) playVia(ctx context.Context, seed uint64, n, persons int) (transactions, moves int64, err error) {
+func (w *world) playVia(ctx context.Context, seed uint64, n, persons int, plans bool) (transactions, moves int64, err error) {
 	var m, d atomic.Int64
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range n {
@@ -32,7 +33,7 @@ func (w *world) playVia(ctx context.Context, seed uint64, n, persons int) (trans
 		if err != nil {
 			return 0, 0, err
 		}
-		p := &viaPlayer{w: w, r: rand.New(rand.NewPCG(seed, uint64(i))), conn: conn, persons: persons, moves: &m, done: &d}
+		p := &viaPlayer{w: w, r: rand.New(rand.NewPCG(seed, uint64(i))), conn: conn, persons: persons, plans: plans, moves: &m, done: &d}
 		g.Go(func() error {
 			defer conn.Close(context.WithoutCancel(gctx))
 			return p.play(gctx)
@@ -119,6 +120,13 @@ func (p *viaPlayer) step(ctx context.Context, tx pgx.Tx) error {
 	}
 	p.moves.Add(1)
 	cpr := p.cpr()
+	if p.plans && p.r.IntN(2) == 0 {
+		if p.r.IntN(3) == 0 {
+			return exec("DELETE FROM tilhoer WHERE ctid = (SELECT ctid FROM tilhoer WHERE cpr = $1 AND gyldig_fra > idag() LIMIT 1)", cpr)
+		}
+		return exec("INSERT INTO tilhoer VALUES ($1, $2, $3, $4, idag() + $5::int, idag() + $5::int + $6::int)",
+			p.r.Int64N(1<<40), cpr, p.kommune(), p.akasse(), p.r.IntN(4)-1, p.r.IntN(4))
+	}
 	switch n := p.r.IntN(10); {
 	case n < 4:
 		return exec("UPDATE tilhoer SET kommune_kode = $2 WHERE cpr = $1 AND gyldig_til IS NULL", cpr, p.kommune())
@@ -127,12 +135,12 @@ func (p *viaPlayer) step(ctx context.Context, tx pgx.Tx) error {
 	case n < 6:
 		return exec("UPDATE tilhoer SET kommune_kode = $2, akasse_kode = $3 WHERE cpr = $1 AND gyldig_til IS NULL", cpr, p.kommune(), p.akasse())
 	case n < 7: // the period ends and another begins
-		if err := exec("UPDATE tilhoer SET gyldig_til = current_date - 1 WHERE cpr = $1 AND gyldig_til IS NULL", cpr); err != nil {
+		if err := exec("UPDATE tilhoer SET gyldig_til = idag() - 1 WHERE cpr = $1 AND gyldig_til IS NULL", cpr); err != nil {
 			return err
 		}
 		fallthrough
 	case n < 8:
-		return exec("INSERT INTO tilhoer VALUES ($1, $2, $3, $4, current_date - $5::int, NULL)", p.r.Int64N(1<<40), cpr, p.kommune(), p.akasse(), p.r.IntN(3))
+		return exec("INSERT INTO tilhoer VALUES ($1, $2, $3, $4, idag() - $5::int, NULL)", p.r.Int64N(1<<40), cpr, p.kommune(), p.akasse(), p.r.IntN(3))
 	case n < 9:
 		return exec("DELETE FROM tilhoer WHERE cpr = $1", cpr)
 	}

@@ -41,7 +41,7 @@ func TestMoves(t *testing.T) {
 	w.eventually(ctx, "wait for the slot", func() error { return w.slotExists(ctx, conn) })
 	play, stop := context.WithTimeout(ctx, 8*time.Second)
 	defer stop()
-	transactions, moves, err := w.playVia(play, 1, 4, persons)
+	transactions, moves, err := w.playVia(play, 1, 4, persons, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,8 +53,13 @@ func TestMoves(t *testing.T) {
 }
 
 // TestMovesSurviveKill does the same while supstream is killed again and again. SUPSTREAM_TORTURE=1h goes on for that long.
-func TestMovesSurviveKill(t *testing.T) {
-	long := max(20*time.Second, torture(t))
+func TestMovesSurviveKill(t *testing.T) { movesSurviveKill(t, 20*time.Second, false) }
+
+// TestMovesSurviveKillAndDays does the same while days go by within seconds, and persons move when they begin.
+func TestMovesSurviveKillAndDays(t *testing.T) { movesSurviveKill(t, 15*time.Second, true) }
+
+func movesSurviveKill(t *testing.T, long time.Duration, days bool) {
+	long = max(long, torture(t))
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute+2*long)
 	defer cancel()
 	w := newViaWorld(ctx, t)
@@ -78,28 +83,39 @@ func TestMovesSurviveKill(t *testing.T) {
 	played := make(chan result, 1)
 	go func() {
 		var r result
-		r.transactions, r.moves, r.err = w.playVia(play, seed, 3, persons)
+		r.transactions, r.moves, r.err = w.playVia(play, seed, 3, persons, days)
 		played <- r
 	}()
 	r := rand.New(rand.NewPCG(seed, 99))
-	killed := 0
+	killed, passed := 0, 0
 	for play.Err() == nil {
 		select {
 		case <-play.Done():
-		case <-time.After(time.Duration(200+r.IntN(2300)) * time.Millisecond):
+			continue
+		case <-time.After(time.Duration(100+r.IntN(1700)) * time.Millisecond):
+		}
+		if !days || r.IntN(2) == 0 {
 			w.kill()
 			w.start()
 			killed++
+			continue
 		}
+		if _, err := conn.Exec(ctx, "UPDATE clock.shift SET by = by + interval '1 day'"); err != nil {
+			t.Fatal(err)
+		}
+		passed++
 	}
 	res := <-played
 	if res.err != nil {
 		t.Fatal(res.err)
 	}
-	t.Logf("%d transactions, %d changes of persons, killed %d times", res.transactions, res.moves, killed)
+	t.Logf("%d transactions, %d changes of persons, killed %d times, %d days", res.transactions, res.moves, killed, passed)
+	js = w.jetstream(ctx)
 	w.handedOver(ctx, t, js)
 	all := w.compareVia(ctx, t, conn, js)
-	h.check(ctx, t, conn, js, all)
+	if !days {
+		h.check(ctx, t, conn, js, all)
+	}
 	ops := map[streams.Op]int{}
 	for _, e := range all {
 		ops[e.Op]++

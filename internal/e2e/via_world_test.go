@@ -77,11 +77,12 @@ func absolute(t testing.TB, name string) string {
 
 // ownersNow says in SQL whose every person is: by the period in force that began last; where several began then and disagree, nobody's.
 const ownersNow = `
+CREATE FUNCTION public.idag() RETURNS date LANGUAGE sql AS $$SELECT (clock.clock_timestamp() AT TIME ZONE 'Europe/Copenhagen')::date$$;
 CREATE VIEW public.nu AS
 SELECT cpr, CASE WHEN count(DISTINCT coalesce(kommune_kode, '-')) = 1 THEN min(kommune_kode) END AS kommune,
             CASE WHEN count(DISTINCT coalesce(akasse_kode, '-')) = 1 THEN min(akasse_kode) END AS akasse
 FROM (SELECT *, rank() OVER (PARTITION BY cpr ORDER BY coalesce(gyldig_fra, '-infinity') DESC) AS r
-      FROM public.tilhoer, (SELECT (clock.clock_timestamp() AT TIME ZONE 'Europe/Copenhagen')::date AS dag) d
+      FROM public.tilhoer, (SELECT public.idag() AS dag) d
       WHERE coalesce(gyldig_fra, '-infinity') <= dag AND coalesce(gyldig_til, 'infinity') >= dag) p
 WHERE r = 1 GROUP BY cpr;
 `
@@ -178,7 +179,20 @@ func (w *world) notes(ctx context.Context, t *testing.T, js jetstream.JetStream,
 // handedOver waits until the streams have everything and no move is pending.
 func (w *world) handedOver(ctx context.Context, t *testing.T, js jetstream.JetStream) {
 	t.Helper()
+	conn := w.connect(ctx)
+	defer conn.Close(ctx)
+	var today string
+	if err := conn.QueryRow(ctx, "SELECT idag()::text").Scan(&today); err != nil {
+		t.Fatal(err)
+	}
 	w.settle(ctx, js)
+	w.eventually(ctx, "wait for the day", func() error {
+		state, err := streams.OwnersState(ctx, js)
+		if err == nil && state.Day.String() != today {
+			err = fmt.Errorf("the owners of %s are in force, today is %s", state.Day, today)
+		}
+		return err
+	})
 	w.eventually(ctx, "wait for moves", func() error {
 		if n := w.notes(ctx, t, js, streams.MovesStream); n > 0 {
 			return fmt.Errorf("%d moves are pending", n)
