@@ -57,15 +57,16 @@ func (c *Capturer) readPersons(ctx context.Context, conn *pgx.Conn, slot SlotSta
 	if r.today, err = readDay(ctx, conn); err != nil {
 		return nil, err
 	}
-	if !state.Known {
-		state.Day = r.today
+	day, known := state.at(Position{LSN: slot.Confirmed})
+	if !known {
+		day = r.today
 	}
-	r.Persons = newPersons(c.cfg.Catalog, state.Day)
+	r.Persons = NewPersons(c.cfg.Catalog, day)
 	snap, err := r.fill(ctx, conn, c)
 	if err != nil {
 		return nil, err
 	}
-	if state.Known && !created && slot.Confirmed >= state.Since {
+	if known && !created && slot.Confirmed >= state.Since {
 		err := r.takeBack(ctx, conn, c, snap)
 		if err == nil {
 			c.log.Info("persons are read", "persons", r.Count(), "took", time.Since(begun))
@@ -76,12 +77,12 @@ func (c *Capturer) readPersons(ctx context.Context, conn *pgx.Conn, slot SlotSta
 			return nil, err
 		}
 		c.log.Error("whose persons were at the slot's position cannot be told; the areas that depend on it are read again", "error", err)
-		r.Persons = newPersons(c.cfg.Catalog, state.Day)
+		r.Persons = NewPersons(c.cfg.Catalog, day)
 		if snap, err = r.fill(ctx, conn, c); err != nil {
 			return nil, err
 		}
 	}
-	r.lost = state.Known
+	r.lost = len(state.Days) > 0
 	r.seen, r.seenEnd = snap, r.since
 	c.log.Info("persons are read", "persons", r.Count(), "took", time.Since(begun))
 	return r, nil

@@ -13,13 +13,14 @@ type MovePublisher interface {
 	Publisher
 
 	// UsePersons gives the map by which rows are routed from now on, and
-	// which the publisher keeps by the changes it is given. Moves that the
-	// calendar made since it was last used are pending, durably, when
-	// UsePersons returns. since is an end of the log behind the making of the
+	// which the publisher keeps by the changes it is given. Changes that are
+	// published again are routed by the day that counted the first time;
+	// behind them today counts. since is an end of the log behind the making of the
 	// publication for person tables; the first one given is kept.
 	UsePersons(ctx context.Context, p *Persons, today Day, since uint64) error
 
-	// SetDay makes another day's owners count.
+	// SetDay makes another day's owners count for what is published from now
+	// on, but not before UsePersons allows.
 	SetDay(ctx context.Context, day Day) error
 
 	// PendingMoves are moves of persons of one person table, the oldest first.
@@ -35,9 +36,25 @@ type MovePublisher interface {
 	MovesPosition() Position
 }
 
-// OwnersState is what is stored about the owners of persons.
+// OwnersState is what is stored about the owners of persons. The zero
+// OwnersState: nothing is.
 type OwnersState struct {
-	Known bool
-	Day   Day    // whose owners were in force
-	Since uint64 // the publication for person tables is older than this position of the log
+	Days  []DayFrom // whose owners were in force, in order; the older ones are forgotten
+	Since uint64    // the publication for person tables is older than this position of the log
+}
+
+// DayFrom is a day whose owners count for changes behind a position.
+type DayFrom struct {
+	Day  Day
+	From Position
+}
+
+// at is the day that counts behind a position; false: that is not known.
+func (s *OwnersState) at(p Position) (day Day, ok bool) {
+	for _, d := range s.Days {
+		if d.From.Compare(p) <= 0 {
+			day, ok = d.Day, true
+		}
+	}
+	return day, ok
 }

@@ -55,7 +55,8 @@ func (o *Owned) Changed(a catalog.Axis) bool { return o.Was[a-1] != o.Is[a-1] }
 // next one reads the table, and all areas that depend on it, again.
 var ErrPersonsTruncated = errors.New("a person table was truncated: the areas whose owners it tells are read again")
 
-func newPersons(c *catalog.Catalog, day Day) *Persons {
+// NewPersons is an empty map for a day.
+func NewPersons(c *catalog.Catalog, day Day) *Persons {
 	p := &Persons{catalog: c, ids: map[catalog.Bruger]uint16{}, day: day, tables: map[*catalog.Table]*people{}}
 	for _, a := range []catalog.Axis{catalog.Kommune, catalog.Akasse} {
 		for i, b := range c.Brugere(a) {

@@ -96,7 +96,7 @@ func day(t testing.TB, s string) Day {
 func TestPersons(t *testing.T) {
 	cat := viaCatalog(t, "char(10)")
 	tilhoer := table(t, cat, "tilhoer")
-	p := newPersons(cat, day(t, "2026-03-01"))
+	p := NewPersons(cat, day(t, "2026-03-01"))
 	for i, tt := range []struct{ old, new, day, want string }{
 		{"", "4001900001 101 908 2020-01-01 -", "", "4001900001:   > 101 908; "},
 		{"4001900001 101 908 2020-01-01 -", "4001900001 751 908 2020-01-01 -", "", "4001900001: 101 908 > 751 908; "},
@@ -142,7 +142,7 @@ func TestPersonsAgainstAList(t *testing.T) {
 	cat := viaCatalog(t, "integer")
 	tilhoer := table(t, cat, "tilhoer")
 	r := rand.New(rand.NewPCG(1, 2))
-	p := newPersons(cat, 100)
+	p := NewPersons(cat, 100)
 	today := Day(100)
 	var list []string
 	var undo []Change
@@ -244,7 +244,7 @@ func TestPersonKey(t *testing.T) {
 func TestFindDoesNotAllocate(t *testing.T) {
 	cat := viaCatalog(t, "char(10)")
 	tilhoer := table(t, cat, "tilhoer")
-	p := newPersons(cat, 20000)
+	p := NewPersons(cat, 20000)
 	for _, s := range []string{"4001900001 101 908 - -", "4001900001 751 908 2020-01-01 -"} {
 		if _, err := p.Apply(&Change{Table: tilhoer, Op: Insert, New: said(s)}); err != nil {
 			t.Fatal(err)
@@ -263,7 +263,7 @@ func TestSixMillionPersonsFit(t *testing.T) {
 		n = 6_000_000
 	}
 	cat := viaCatalog(t, "char(10)")
-	p := newPersons(cat, 20000)
+	p := NewPersons(cat, 20000)
 	tilhoer := table(t, cat, "tilhoer")
 	people := p.tables[tilhoer]
 	heap := func() uint64 {

@@ -21,22 +21,56 @@ func (p *Publisher) UsePersons(ctx context.Context, persons *capture.Persons, to
 		return errors.New("the catalogue has no person tables")
 	}
 	m.persons = persons
-	if m.recorded {
-		persons.Advance(m.day) // what the calendar did until then is noted
-	} else {
-		m.day, m.since = persons.Day(), since
+	if len(m.days) == 0 {
+		m.since = since
+		m.days = []capture.DayFrom{{Day: persons.Day()}}
+		if err := m.storeDays(ctx, p); err != nil {
+			return err
+		}
 	}
-	return p.SetDay(ctx, max(today, m.day))
+	m.known = slices.DeleteFunc(slices.Clone(m.days), func(d capture.DayFrom) bool { return d.Day <= persons.Day() })
+	for _, l := range p.lanes {
+		if l.resume.Compare(m.stored) > 0 {
+			m.stored = l.resume
+		}
+	}
+	return p.SetDay(ctx, today)
 }
 
-// SetDay implements capture.MovePublisher. The notes of moves come before the
-// day in the stream, in as many batches as it takes: if the day is not stored,
-// it is set again.
+// SetDay implements capture.MovePublisher.
 func (p *Publisher) SetDay(ctx context.Context, day capture.Day) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
-	m := p.moves
+	p.moves.wanted = max(day, p.moves.wanted)
+	return p.moves.reach(ctx, p, p.boundary)
+}
+
+// reach makes the day count that counts behind at, a place between
+// transactions. A new day is stored before anything is routed by it, so no
+// stream ever has a change from a day that the record does not have. Its moves
+// come before it, in as many batches as it takes: if it is not stored, nothing
+// was routed by it, and it begins anew.
+func (m *moves) reach(ctx context.Context, p *Publisher, at capture.Position) error {
+	for len(m.known) > 0 && m.known[0].From.Compare(at) <= 0 {
+		if err := m.begin(ctx, p, m.known[0].Day, at); err != nil {
+			return err
+		}
+		m.known = m.known[1:]
+	}
+	if m.wanted <= m.persons.Day() || at.Compare(m.stored) < 0 {
+		return nil
+	}
+	if err := m.begin(ctx, p, m.wanted, at); err != nil {
+		return err
+	}
+	m.days = append(m.days, capture.DayFrom{Day: m.wanted, From: at})
+	m.days = m.days[max(0, len(m.days)-mostDays):]
+	return m.storeDays(ctx, p)
+}
+
+// begin notes the moves that a day makes.
+func (m *moves) begin(ctx context.Context, p *Publisher, day capture.Day, at capture.Position) error {
 	owned := m.persons.Advance(day)
 	for i := range owned {
 		if m.lane.full(maxEventsPerChange) {
@@ -44,17 +78,25 @@ func (p *Publisher) SetDay(ctx context.Context, day capture.Day) error {
 				return err
 			}
 		}
-		if err := m.pend(p, &owned[i], p.boundary, p.now().UTC()); err != nil {
+		if err := m.pend(p, &owned[i], at, p.now().UTC()); err != nil {
 			return err
 		}
 	}
-	m.day, m.recorded = day, true
-	data, err := json.Marshal(dayRecord{Day: day.String(), Since: m.since})
+	m.measure(p)
+	return m.lane.end(ctx)
+}
+
+// storeDays waits until the record of days is stored.
+func (m *moves) storeDays(ctx context.Context, p *Publisher) error {
+	r := dayRecord{Since: m.since}
+	for _, d := range m.days {
+		r.Days = append(r.Days, dayFrom{d.Day.String(), d.From})
+	}
+	data, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("record of the day: %w", err)
 	}
 	m.lane.add(p.boundary, movesDay, data, recordHeader)
-	m.measure(p)
 	return p.storeNow(ctx, m.lane)
 }
 
@@ -78,9 +120,9 @@ func (p *Publisher) MovesPosition() capture.Position {
 }
 
 // PendingMoves implements capture.MovePublisher. There are none before the
-// changes that made the moves have been seen again.
+// changes that are stored already have been seen again.
 func (p *Publisher) PendingMoves(most int) (list []capture.Move) {
-	if p.boundary.LSN < p.moves.lane.resume.LSN {
+	if p.boundary.Compare(p.moves.stored) < 0 {
 		return nil
 	}
 	for _, move := range p.moves.order {

@@ -44,9 +44,14 @@ type moves struct {
 	order   []*pendingMove                             // the oldest first
 	version uint64
 
-	day      capture.Day
-	since    uint64
-	recorded bool // the stream has a day
+	// The day whose owners count is part of the order too: what comes again
+	// after a restart must find the owners it found the first time.
+	days   []capture.DayFrom // as the stream has it
+	since  uint64
+	known  []capture.DayFrom // of days, those still to be reached again
+	wanted capture.Day       // counts once everything stored was seen again
+	stored capture.Position  // the end of that
+	tx     uint64            // commit of the running transaction
 }
 
 // pendingMove is a person whose rows may still be with old owners.
@@ -78,11 +83,18 @@ type moveNote struct {
 	Since  time.Time `json:"since"`
 }
 
-// A dayRecord says up to which day changes by the calendar have been noted.
+// A dayRecord says whose owners count behind which position, in order.
 type dayRecord struct {
-	Day   string `json:"day"`
-	Since uint64 `json:"since"` // see capture.OwnersState
+	Days  []dayFrom `json:"days"`
+	Since uint64    `json:"since"` // see capture.OwnersState
 }
+
+type dayFrom struct {
+	Day  string           `json:"day"`
+	From capture.Position `json:"from"`
+}
+
+const mostDays = 40 // kept in the record; a slot is seconds behind the streams, not weeks
 
 func openMoves(ctx context.Context, js jetstream.JetStream, p *Publisher) (*moves, error) {
 	l, err := openLane(ctx, js, MovesStream, movesPosition)
@@ -120,7 +132,7 @@ func OwnersState(ctx context.Context, js jetstream.JetStream) (capture.OwnersSta
 	if err != nil {
 		return capture.OwnersState{}, fmt.Errorf("stream %s: read the day: %w", MovesStream, err)
 	}
-	return capture.OwnersState{Known: m.recorded, Day: m.day, Since: m.since}, nil
+	return capture.OwnersState{Days: m.days, Since: m.since}, nil
 }
 
 // read learns from a message of the stream.
@@ -153,14 +165,20 @@ func (m *moves) read(msg jetstream.Msg) error {
 	return nil
 }
 
-func (m *moves) readDay(data []byte) (err error) {
+func (m *moves) readDay(data []byte) error {
 	var r dayRecord
 	if err := json.Unmarshal(data, &r); err != nil {
 		return fmt.Errorf("the record of the day is not JSON")
 	}
-	m.since, m.recorded = r.Since, true
-	m.day, err = capture.ParseDay(r.Day)
-	return err
+	m.days, m.since = nil, r.Since
+	for _, d := range r.Days {
+		day, err := capture.ParseDay(d.Day)
+		if err != nil {
+			return err
+		}
+		m.days = append(m.days, capture.DayFrom{Day: day, From: d.From})
+	}
+	return nil
 }
 
 // of is the pending move of a person, nil if there is none.
@@ -169,6 +187,23 @@ func (m *moves) of(via *catalog.Table, person []byte) *pendingMove {
 		return nil
 	}
 	return m.pending[via][string(capture.PersonText(via, person))]
+}
+
+// see takes every change before it is routed.
+func (m *moves) see(ctx context.Context, p *Publisher, c *capture.Change) error {
+	if m.persons == nil {
+		return nil
+	}
+	if c.Position.LSN != m.tx { // a transaction begins
+		m.tx = c.Position.LSN
+		if err := m.reach(ctx, p, capture.Position{LSN: m.tx}); err != nil {
+			return err
+		}
+	}
+	if c.Table.Persons == nil {
+		return nil
+	}
+	return m.changed(ctx, p, c)
 }
 
 // changed takes a change of a person table.

@@ -164,8 +164,8 @@ func (p *Publisher) Publish(ctx context.Context, c *capture.Change) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
-	if c.Table.Persons != nil && p.moves != nil {
-		if err := p.moves.changed(ctx, p, c); err != nil {
+	if p.moves != nil {
+		if err := p.moves.see(ctx, p, c); err != nil {
 			return err
 		}
 	}
@@ -334,6 +334,9 @@ func (p *Publisher) Advance(ctx context.Context, pos capture.Position, at time.T
 	}
 	if at.After(p.clock) {
 		p.clock = at
+	}
+	if p.moves != nil && p.moves.persons != nil {
+		return p.moves.reach(ctx, p, p.boundary)
 	}
 	return nil
 }

@@ -188,8 +188,8 @@ func (w *world) handedOver(ctx context.Context, t *testing.T, js jetstream.JetSt
 	w.settle(ctx, js)
 	w.eventually(ctx, "wait for the day", func() error {
 		state, err := streams.OwnersState(ctx, js)
-		if err == nil && state.Day.String() != today {
-			err = fmt.Errorf("the owners of %s are in force, today is %s", state.Day, today)
+		if n := len(state.Days); err == nil && (n == 0 || state.Days[n-1].Day.String() != today) {
+			err = fmt.Errorf("the owners of %s are in force, today is %s", state.Days[max(0, n-1):], today)
 		}
 		return err
 	})
