@@ -132,8 +132,8 @@ func (p *preflight) leaves(ctx context.Context) error {
 // publication looks whether it leaves something out, can be made or completed,
 // and lets the owner of the tables go on to change them.
 func (p *preflight) publication(ctx context.Context, name string) error {
-	for name, tables := range publications(name, p.catalog) {
-		if err := p.onePublication(ctx, name, tables); err != nil {
+	for _, pub := range publications(name, p.catalog) {
+		if err := p.onePublication(ctx, pub.name, pub.tables); err != nil {
 			return err
 		}
 	}

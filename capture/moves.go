@@ -18,7 +18,7 @@ type Move struct {
 }
 
 const (
-	movesAtOnce = 250                    // persons whose rows are read together
+	movesAtOnce = 1000                   // persons whose rows are read together
 	movesEvery  = 50 * time.Millisecond  // how often moves are looked for
 	dayEvery    = 500 * time.Millisecond // how often the calendar is
 )

@@ -114,11 +114,17 @@ func published(c *catalog.Catalog) []*catalog.Table {
 // which their changes can be looked at without all others.
 func personsPublication(publication string) string { return publication + "_persons" }
 
-// publications are the publications of a catalogue with their tables.
-func publications(name string, c *catalog.Catalog) map[string][]*catalog.Table {
-	list := map[string][]*catalog.Table{name: published(c)}
+// publication is a publication that the catalogue needs.
+type publication struct {
+	name   string
+	tables []*catalog.Table
+}
+
+// publications are the publications of a catalogue.
+func publications(name string, c *catalog.Catalog) []publication {
+	list := []publication{{name, published(c)}}
 	if persons := c.PersonTables(); len(persons) > 0 {
-		list[personsPublication(name)] = persons
+		list = append(list, publication{personsPublication(name), persons})
 	}
 	return list
 }
@@ -138,8 +144,8 @@ func publicationSQL(name string, tables []*catalog.Table) string {
 
 // ensurePublications makes or completes all publications of the catalogue.
 func ensurePublications(ctx context.Context, conn *pgx.Conn, name string, c *catalog.Catalog) error {
-	for name, tables := range publications(name, c) {
-		if err := ensurePublication(ctx, conn, name, tables); err != nil {
+	for _, p := range publications(name, c) {
+		if err := ensurePublication(ctx, conn, p.name, p.tables); err != nil {
 			return err
 		}
 	}

@@ -59,6 +59,35 @@ func TestMovesByTheCalendar(t *testing.T) {
 	w.stop()
 }
 
+// TestPersonTableTruncated fills the person table anew. Who had the rows cannot be told then, and all is read again.
+func TestPersonTableTruncated(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	w := newViaWorld(ctx, t)
+	conn := w.connect(ctx)
+	defer conn.Close(ctx)
+	w.fillVia(ctx, conn, 100)
+	w.start()
+	js := w.jetstream(ctx)
+	w.handedOver(ctx, t, js)
+	if _, err := conn.Exec(ctx, `BEGIN;
+		CREATE TABLE kept AS SELECT * FROM tilhoer; DELETE FROM brev WHERE id % 3 = 0;
+		TRUNCATE tilhoer; INSERT INTO tilhoer SELECT id, cpr, CASE WHEN id % 2 = 0 THEN '851' ELSE kommune_kode END, akasse_kode, gyldig_fra, gyldig_til FROM kept;
+		DELETE FROM brev WHERE id % 5 = 0; COMMIT`, pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
+	}
+	w.handedOver(ctx, t, js)
+	w.compareVia(ctx, t, conn, js)
+	if w.log.count("cannot be told") != 1 {
+		t.Error("the log does not say once that areas are read again")
+	}
+	w.kill()
+	w.start()
+	w.handedOver(ctx, t, w.jetstream(ctx))
+	w.compareVia(ctx, t, conn, w.jetstream(ctx))
+	w.stop()
+}
+
 // owned waits until the rows of the first persons are with the owners in want, and all Brugere have what SQL says.
 func (w *world) owned(ctx context.Context, t *testing.T, conn *pgx.Conn, js jetstream.JetStream, want string) {
 	t.Helper()
@@ -88,4 +117,32 @@ func (w *world) owned(ctx context.Context, t *testing.T, conn *pgx.Conn, js jets
 	})
 	w.handedOver(ctx, t, js)
 	w.compareVia(ctx, t, conn, js)
+}
+
+// TestManyMovesAtOnce moves everybody in one transaction, as when kommuner become one.
+func TestManyMovesAtOnce(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	w := newViaWorld(ctx, t)
+	conn := w.connect(ctx)
+	defer conn.Close(ctx)
+	const persons = 2000
+	w.fillVia(ctx, conn, persons)
+	w.start()
+	js := w.jetstream(ctx)
+	w.handedOver(ctx, t, js)
+	begun := time.Now()
+	tag, err := conn.Exec(ctx, "UPDATE tilhoer SET kommune_kode = CASE kommune_kode WHEN '101' THEN '751' ELSE '101' END")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.handedOver(ctx, t, js)
+	all := w.compareVia(ctx, t, conn, js)
+	var took time.Duration // until the last rows were read
+	for _, e := range all {
+		took = max(took, e.Time.Sub(begun))
+	}
+	rows := tag.RowsAffected() * 25
+	t.Logf("%d moves of %d rows in %s: %.0f moves/s, %.0f rows/s", tag.RowsAffected(), rows, took, float64(tag.RowsAffected())/took.Seconds(), float64(rows)/took.Seconds())
+	w.stop()
 }
