@@ -156,7 +156,7 @@ func (c *Capturer) session(ctx context.Context) error {
 	if err := refuseDrift(ctx, conn, c.cfg.Catalog); err != nil {
 		return err
 	}
-	if err := ensurePublications(ctx, conn, c.cfg.Publication, c.cfg.Catalog); err != nil {
+	if err := ensurePublication(ctx, conn, c.cfg.Publication, c.cfg.Catalog); err != nil {
 		return err
 	}
 	repl, err := connectReplication(ctx, c.cfg.Postgres)

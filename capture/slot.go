@@ -142,21 +142,21 @@ func publicationSQL(name string, tables []*catalog.Table) string {
 	return fmt.Sprintf("CREATE PUBLICATION %s FOR TABLE %s WITH (publish_via_partition_root = true)", catalog.QuoteIdentifier(name), strings.Join(names, ", "))
 }
 
-// ensurePublications makes or completes all publications of the catalogue.
-func ensurePublications(ctx context.Context, conn *pgx.Conn, name string, c *catalog.Catalog) error {
+// ensurePublication makes or completes all publications of the catalogue.
+func ensurePublication(ctx context.Context, conn *pgx.Conn, name string, c *catalog.Catalog) error {
 	for _, p := range publications(name, c) {
-		if err := ensurePublication(ctx, conn, p.name, p.tables); err != nil {
+		if err := ensureOne(ctx, conn, p.name, p.tables); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// ensurePublication makes the publication, or adds the tables that are missing
+// ensureOne makes a publication, or adds the tables that are missing
 // from it. Tables that the catalogue does not list may stay in it: their
 // changes are read and passed over. A publication that leaves changes, rows or
 // columns out is refused, because nobody would notice.
-func ensurePublication(ctx context.Context, conn *pgx.Conn, name string, tables []*catalog.Table) error {
+func ensureOne(ctx context.Context, conn *pgx.Conn, name string, tables []*catalog.Table) error {
 	p, err := ReadPublication(ctx, conn, name)
 	if err != nil {
 		return err
