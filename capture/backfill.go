@@ -103,7 +103,8 @@ type LoadProgress struct {
 type loadJob struct {
 	table *catalog.Table
 	state LoadState
-	reset bool
+	reset bool // the rows that receivers have are taken away first
+	note  bool // that it has to be read again is still to be stored
 }
 
 func (b *backfill) run(ctx context.Context, jobs []loadJob) error {
@@ -121,7 +122,7 @@ func (b *backfill) table(ctx context.Context, j loadJob) error {
 		return err
 	}
 	if j.reset {
-		j.state = LoadState{}
+		j.state = j.state.fresh()
 		w := newWatch(j.table)
 		end, err := b.loader.position(ctx)
 		if err != nil {

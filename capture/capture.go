@@ -23,6 +23,7 @@ type Config struct {
 	Slot        string
 	Publication string
 	MarkEvery   time.Duration // how often a quiet stream says how far it is
+	SurveyEvery time.Duration // how often the tables are compared with the catalogue; 0: 10 s
 
 	ChunkRows     int // rows read at once by a back-fill; 0: as many as a batch takes
 	RowsPerSecond int // limit of back-fills; 0: none
@@ -40,10 +41,16 @@ type Config struct {
 type Capturer struct {
 	cfg Config
 	log *slog.Logger
+
+	// What one session learns for the next.
+	findings      map[*catalog.Table]*finding
+	unpublishable map[*catalog.Table]bool // adding them to the publication was refused
 }
 
 // New returns a capturer; Run makes it work.
-func New(cfg Config) *Capturer { return &Capturer{cfg: cfg, log: cfg.Log} }
+func New(cfg Config) *Capturer {
+	return &Capturer{cfg: cfg, log: cfg.Log, findings: map[*catalog.Table]*finding{}, unpublishable: map[*catalog.Table]bool{}}
+}
 
 // Run captures until ctx ends. It tries again for as long as an error can go
 // away by itself: a server that restarts, a network that fails, another
@@ -58,6 +65,9 @@ func (c *Capturer) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if c.changed(err) && time.Since(begun) > minBackoff {
+			continue
+		}
 		kind := classify(err)
 		c.cfg.Metrics.errors.WithLabelValues(kind).Inc()
 		if kind == kindPermanent {
@@ -69,6 +79,7 @@ func (c *Capturer) Run(ctx context.Context) error {
 		}
 		if kind == kindStandby {
 			c.cfg.Metrics.setState(StateStandby)
+			c.cfg.Metrics.drift.Reset() // it is for the process that has the slot to tell
 			c.log.Info("waiting for the replication slot", "slot", c.cfg.Slot)
 			wait = time.Second
 		} else {
@@ -101,6 +112,7 @@ const (
 // it is about the data, the catalogue or the settings.
 func classify(err error) string {
 	var drift *catalog.DriftError
+	var found *driftFound
 	var pg *pgconn.PgError
 	var perm interface{ Permanent() bool }
 	switch {
@@ -108,6 +120,8 @@ func classify(err error) string {
 		return kindStandby
 	case errors.Is(err, ErrSlotLost):
 		return kindTransient // the next session makes it anew
+	case errors.As(err, &found), tableMoved(err):
+		return kindTransient // the next session takes a survey
 	case errors.As(err, &perm) && perm.Permanent(), errors.As(err, &drift):
 		return kindPermanent
 	case errors.As(err, &pg):
@@ -149,10 +163,8 @@ func (c *Capturer) session(ctx context.Context) error {
 	if err := refuseSetup(ctx, conn, c.cfg.Catalog, c.cfg.Slot); err != nil {
 		return err
 	}
-	if err := refuseDrift(ctx, conn, c.cfg.Catalog); err != nil {
-		return err
-	}
-	if err := ensurePublication(ctx, conn, c.cfg.Publication, c.cfg.Catalog); err != nil {
+	survey, err := c.prepare(ctx, conn)
+	if err != nil {
 		return err
 	}
 	repl, err := connectReplication(ctx, c.cfg.Postgres)
@@ -180,7 +192,7 @@ func (c *Capturer) session(ctx context.Context) error {
 	if closer, ok := pub.(interface{ Close() }); ok {
 		defer closer.Close()
 	}
-	return c.stream(ctx, conn, repl, pub, slot.Confirmed, created)
+	return c.stream(ctx, conn, repl, pub, survey, slot.Confirmed, created)
 }
 
 // slot finds the slot, or makes it.
@@ -207,7 +219,7 @@ func (c *Capturer) slot(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgConn
 
 // stream runs the receiver, the pump, the back-fill and the watch over the
 // slot until the first of them fails or ctx ends.
-func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgConn, pub Publisher, from uint64, created bool) error {
+func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgConn, pub Publisher, survey *survey, from uint64, created bool) error {
 	var clock time.Time
 	var end pglogrepl.LSN
 	if err := conn.QueryRow(ctx, `
@@ -218,16 +230,9 @@ func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgCo
 	if err := ahead(areas, uint64(end)); err != nil {
 		return err
 	}
-	jobs := c.jobs(areas, from, created)
-	// That an area has to be read again must be stored before its stream says
-	// that it is where the slot is.
-	for _, j := range jobs {
-		if !j.reset || j.state.Reset {
-			continue
-		}
-		if err := pub.PublishChunk(ctx, &Chunk{Table: j.table, Time: clock.UTC(), State: LoadState{Reset: true}}); err != nil {
-			return err
-		}
+	plan := c.plan(survey, areas, from, created)
+	if err := c.settlePlan(ctx, conn, pub, plan, survey, clock.UTC()); err != nil {
+		return err
 	}
 	if err := pub.Advance(ctx, Position{LSN: from}, clock.UTC()); err != nil {
 		return err
@@ -236,9 +241,10 @@ func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgCo
 	recv := &receiver{conn: repl, queue: q, durable: func() uint64 { return pub.Durable().LSN }, confirmed: from}
 	dec := newDecoder(c.cfg.Catalog)
 	dec.typeName, dec.reread = typeNamer(conn), rereader(conn)
+	dec.holds, dec.known, dec.oids, dec.stale = plan.holds, plan.known, plan.oids, plan.stale
 	p := &pump{
 		queue: q, decoder: dec, pub: pub, ask: recv.askPosition, metrics: c.cfg.Metrics, mark: c.cfg.MarkEvery,
-		boundary: Position{LSN: from}, commands: make(chan func()), ended: make(chan struct{}),
+		boundary: Position{LSN: from}, replays: plan.replays, commands: make(chan func()), ended: make(chan struct{}),
 	}
 	c.cfg.Metrics.setState(StateStreaming)
 
@@ -257,8 +263,9 @@ func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgCo
 		}
 		return err
 	})
-	g.Go(func() error { return c.load(gctx, p, jobs) })
+	g.Go(func() error { return c.load(gctx, p, plan.load()) })
 	g.Go(func() error { return c.watchSlot(gctx) })
+	g.Go(func() error { return c.watchTables(gctx, survey) })
 	return g.Wait()
 }
 
@@ -268,8 +275,8 @@ func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgCo
 // taken for known.
 func ahead(areas []AreaState, end uint64) error {
 	for _, a := range areas {
-		if a.Position.LSN > end {
-			return &HistoryError{Dataomraade: a.Dataomraade, Stream: a.Position, Mirror: Position{LSN: end}}
+		if at := a.covered(); at.LSN > end {
+			return &HistoryError{Dataomraade: a.Dataomraade, Stream: at, Mirror: Position{LSN: end}}
 		}
 	}
 	return nil
@@ -288,40 +295,6 @@ func (e *HistoryError) Error() string {
 
 // Permanent says that somebody has to decide what to do.
 func (e *HistoryError) Permanent() bool { return true }
-
-// jobs lists the tables to read: those not read to their end, and all of an
-// area whose stream is behind the slot, because Postgres may not have the
-// changes in between any more.
-func (c *Capturer) jobs(areas []AreaState, from uint64, created bool) []loadJob {
-	var jobs []loadJob
-	known := false // a stream goes on from the slot
-	for _, a := range areas {
-		area, ok := c.cfg.Catalog.Dataomraade(a.Dataomraade)
-		if !ok {
-			continue
-		}
-		fresh := a.Position == Position{}
-		behind := !fresh && (created || a.Position.LSN < from)
-		if behind {
-			c.log.Error("the stream is behind the slot; the area is read again", "dataomraade", a.Dataomraade)
-		}
-		pending := 0
-		for _, t := range area.Tables {
-			state := a.Loads[t.Slug]
-			if state.Done && !behind {
-				continue
-			}
-			pending++
-			jobs = append(jobs, loadJob{table: t, state: state, reset: behind || state.Reset})
-		}
-		c.cfg.Metrics.loadTables.WithLabelValues(area.Slug).Set(float64(pending))
-		known = known || !fresh
-	}
-	if created && known {
-		c.cfg.Metrics.lost.Inc()
-	}
-	return jobs
-}
 
 // load reads the tables of jobs while the stream goes on.
 func (c *Capturer) load(ctx context.Context, p *pump, jobs []loadJob) error {

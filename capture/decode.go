@@ -18,6 +18,14 @@ type decoder struct {
 	reread    func(ctx context.Context, t *catalog.Table, row catalog.Row) error
 	relations map[uint32]*relation
 
+	// What the session knows of the tables; see drift.go.
+	holds map[*catalog.Dataomraade]*holding
+	known map[uint32]*catalog.Table // by number
+	oids  map[*catalog.Table]uint32
+	stale map[*catalog.Table]uint64 // rows committed before it may have a shape of the past
+
+	replays *catalog.Dataomraade // when what was kept of it is decoded
+
 	// The running transaction.
 	open     bool
 	lsn      uint64 // of its commit
@@ -39,6 +47,9 @@ type boundary struct {
 type handler interface {
 	change(ctx context.Context, c *Change) error
 	advance(ctx context.Context, b boundary) error
+
+	// hold takes a change of a held area: the message, of one table.
+	hold(ctx context.Context, r *relation, at Position, msg []byte) error
 }
 
 func newDecoder(c *catalog.Catalog) *decoder {
@@ -60,13 +71,13 @@ func (d *decoder) decode(ctx context.Context, msg []byte, h handler) error {
 	case 'C':
 		return d.end(ctx, w, h)
 	case 'R':
-		r, err := d.readRelation(ctx, w)
+		r, err := d.readRelation(ctx, w, msg)
 		if err == nil {
 			d.relations[r.id] = r
 		}
 		return err
 	case 'I', 'U', 'D':
-		return d.row(ctx, kind, w, h)
+		return d.row(ctx, kind, w, msg, h)
 	case 'T':
 		return d.truncate(ctx, w, h)
 	case 'Y', 'O', 'M': // types are known by number; origins and messages change no row
@@ -114,7 +125,7 @@ func (d *decoder) next() Position {
 	return Position{LSN: d.lsn, Ordinal: d.ordinal - 1}
 }
 
-func (d *decoder) row(ctx context.Context, kind byte, w *wire, h handler) error {
+func (d *decoder) row(ctx context.Context, kind byte, w *wire, msg []byte, h handler) error {
 	if !d.open {
 		return d.malformed(errors.New("row outside a transaction"))
 	}
@@ -125,6 +136,9 @@ func (d *decoder) row(ctx context.Context, kind byte, w *wire, h handler) error 
 	}
 	if r.table == nil {
 		return nil
+	}
+	if r.held != nil {
+		return h.hold(ctx, r, pos, msg)
 	}
 	var hasOld, hasNew bool
 	var err error
@@ -259,6 +273,12 @@ func (d *decoder) truncate(ctx context.Context, w *wire, h handler) error {
 			return d.malformed(errors.New("truncate of a table that was not announced"))
 		}
 		if r.table == nil {
+			continue
+		}
+		if r.held != nil {
+			if err := h.hold(ctx, r, pos, truncateOf(r.id)); err != nil {
+				return err
+			}
 			continue
 		}
 		c := Change{Table: r.table, Op: Truncate, Position: pos, XID: d.xid, CommitTime: d.commit}

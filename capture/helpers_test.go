@@ -273,6 +273,7 @@ type memory struct {
 	frozen   bool // nothing becomes durable and nothing more is taken
 	fail     error
 	before   func(c *Chunk) // called before a chunk is taken, without the lock
+	kept     []Held
 	wake     chan struct{}
 }
 
@@ -363,6 +364,10 @@ func (p *memory) Flush(context.Context) error {
 func (p *memory) store() {
 	p.stored = p.boundary
 	for _, a := range p.areas {
+		if a.Held {
+			a.HeldTo = p.boundary
+			continue
+		}
 		if p.boundary.Compare(a.Position) > 0 {
 			a.Position = p.boundary
 		}

@@ -91,18 +91,3 @@ func CheckTables(ctx context.Context, conn *pgx.Conn, c *catalog.Catalog) ([]*ca
 	}
 	return found, nil
 }
-
-// refuseDrift is the first difference that touches what the catalogue promises.
-func refuseDrift(ctx context.Context, conn *pgx.Conn, c *catalog.Catalog) error {
-	found, err := CheckTables(ctx, conn, c)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, d := range found {
-		if !d.Info() {
-			errs = append(errs, d)
-		}
-	}
-	return errors.Join(errs...)
-}

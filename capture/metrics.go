@@ -21,6 +21,7 @@ type Metrics struct {
 	lost       prometheus.Counter
 	loadRows   *prometheus.CounterVec
 	loadTables *prometheus.GaugeVec
+	drift      *prometheus.GaugeVec
 	pending    prometheus.GaugeFunc
 
 	progress atomic.Int64 // Unix nanoseconds of the last progress; 0: nothing is pending
@@ -57,6 +58,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Rows read by back-fills."}, []string{"dataomraade"}),
 		loadTables: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "supstream_backfill_tables_pending",
 			Help: "Tables whose back-fill has not ended."}, []string{"dataomraade"}),
+		drift: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "supstream_drift_held",
+			Help: "1 for each kind of difference between mirror and catalogue that holds an area."}, []string{"dataomraade", "kind"}),
 	}
 	changes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "supstream_capture_changes_total",
 		Help: "Row changes decoded from the replication stream, of tables that are carried."}, []string{"op"})
@@ -65,7 +68,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	m.pending = prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "supstream_capture_stalled_seconds",
 		Help: "Seconds since the newest durable commit while something is pending; 0 when nothing is."}, m.stalledSeconds)
-	reg.MustRegister(changes, m.errors, m.restarts, m.state, m.retained, m.safe, m.slot, m.lost, m.loadRows, m.loadTables, m.pending)
+	reg.MustRegister(changes, m.errors, m.restarts, m.state, m.retained, m.safe, m.slot, m.lost, m.loadRows, m.loadTables, m.drift, m.pending)
 	m.setState(StateStarting)
 	return m
 }

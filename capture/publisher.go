@@ -42,6 +42,21 @@ type Publisher interface {
 
 	// Areas is what was stored when the publisher was opened.
 	Areas() []AreaState
+
+	// Hold is called once, before anything is published: the changes of these
+	// areas come with PublishHeld until the publisher ends. An area that was
+	// held before and is not among them takes nothing before its Replay.
+	Hold(ctx context.Context, areas []*catalog.Dataomraade) error
+
+	// PublishHeld keeps a change of a held area as it was sent.
+	PublishHeld(ctx context.Context, h *Held) error
+
+	// Replay calls yield for what is kept of an area and was committed before
+	// the position, in order; yield publishes it. At the end all of it is
+	// durable in the area, what was kept is removed, and the area goes on
+	// like the others. After an error, or a crash, it is called again and
+	// yields the same; what the area has already is passed over.
+	Replay(ctx context.Context, area *catalog.Dataomraade, before uint64, yield func(*Held) error) error
 }
 
 // AreaState is how far an area's destination is.
@@ -49,6 +64,18 @@ type AreaState struct {
 	Dataomraade string
 	Position    Position             // zero: nothing is stored
 	Loads       map[string]LoadState // by table slug; every table of the area
+
+	Held     bool     // it was held, and what was kept is still to be replayed
+	HeldTo   Position // if so: every change before it is in the area or kept
+	HeldLast Position // the last change that is kept
+}
+
+// covered is the position before which nothing of the area is missing.
+func (a *AreaState) covered() Position {
+	if a.Held && a.HeldTo.Compare(a.Position) > 0 {
+		return a.HeldTo
+	}
+	return a.Position
 }
 
 // LoadState is how far a table's back-fill is.
@@ -57,6 +84,32 @@ type LoadState struct {
 	Rows  int64    // read so far
 	Done  bool
 	Reset bool // the rows that receivers have are still to be taken away
+
+	// What was read: another table of the same name, or one that was out of
+	// the publication meanwhile, has to be read again. Zero: not known.
+	OID    uint32 // of the table
+	Member uint32 // its entry in the publication
+	Shape  string // key and columns in the catalogue
+}
+
+// begun reports whether receivers may have rows of the back-fill.
+func (s LoadState) begun() bool { return s.Done || s.Rows > 0 || s.After != nil }
+
+// fresh is the state before the first row.
+func (s LoadState) fresh() LoadState {
+	return LoadState{OID: s.OID, Member: s.Member, Shape: s.Shape}
+}
+
+// Held is a message of the replication stream that is kept while its area is
+// held: I, U, D, T for one change, or R for the description of a table, which
+// comes before the first change that needs it and has the same position. Behind
+// a description stand the names of its columns' types.
+type Held struct {
+	Area       *catalog.Dataomraade
+	Position   Position
+	XID        uint32
+	CommitTime time.Time
+	Message    []byte
 }
 
 // Chunk is a piece of a table read by a back-fill.

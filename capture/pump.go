@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"supstream/catalog"
 )
 
 var errPumpEnded = errors.New("capture ended")
@@ -24,7 +26,8 @@ type pump struct {
 	boundary Position
 	durable  Position // at the last tick
 	streamed xidSet
-	watches  []*watch // in the order their chunks are to be published
+	replays  []*catalog.Dataomraade // were held, and come first
+	watches  []*watch               // in the order their chunks are to be published
 	commands chan func()
 	ended    chan struct{}
 }
@@ -40,6 +43,11 @@ func (p *pump) run(ctx context.Context) error {
 	defer close(p.ended)
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
+	for _, area := range p.replays {
+		if err := p.replay(ctx, area); err != nil {
+			return err
+		}
+	}
 	if err := p.pub.Mark(ctx, 0); err != nil {
 		return err
 	}

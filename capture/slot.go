@@ -141,9 +141,16 @@ func ensurePublication(ctx context.Context, conn *pgx.Conn, name string, c *cata
 		if slices.Contains(p.Tables, t.String()) {
 			continue
 		}
-		if _, err := conn.Exec(ctx, fmt.Sprintf("ALTER PUBLICATION %s ADD TABLE %s", catalog.QuoteIdentifier(name), t.SQL())); err != nil {
-			return fmt.Errorf("add table %s to publication %s: %w: the owner of the table can do it; `supstream check` prints the statement", t, name, err)
+		if err := addTable(ctx, conn, name, t); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func addTable(ctx context.Context, conn *pgx.Conn, publication string, t *catalog.Table) error {
+	if _, err := conn.Exec(ctx, fmt.Sprintf("ALTER PUBLICATION %s ADD TABLE %s", catalog.QuoteIdentifier(publication), t.SQL())); err != nil {
+		return fmt.Errorf("add table %s to publication %s: %w: the owner of the table can do it; `supstream check` prints the statement", t, publication, err)
 	}
 	return nil
 }

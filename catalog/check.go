@@ -40,11 +40,13 @@ const (
 	NullRefused                      // a column may not be null, the catalogue says it may
 	KeyChanged                       // the primary key has other columns
 	IdentityChanged                  // old rows do not tell what routing needs
+	TableReplaced                    // another table has the name now; what became of the old one's rows was not told
+	Unpublished                      // the publication leaves the table out, so its changes are not sent
 )
 
 var drifts = [...]string{
 	"", "table_missing", "column_missing", "column_added", "column_generated", "type_changed",
-	"null_allowed", "null_refused", "key_changed", "identity_changed",
+	"null_allowed", "null_refused", "key_changed", "identity_changed", "table_replaced", "unpublished",
 }
 
 // String returns the kind as it stands in logs and metrics.
@@ -83,6 +85,10 @@ func (e *DriftError) Error() string {
 		return fmt.Sprintf("table %s, column %s is never null: nullable: true may go from the catalogue", e.Table, e.Column)
 	case KeyChanged:
 		return fmt.Sprintf("table %s has the primary key (%s), the catalogue says (%s): change the catalogue and raise the area's version", e.Table, e.Have, e.Want)
+	case TableReplaced:
+		return fmt.Sprintf("table %s is another one than before: it is read again", e.Table)
+	case Unpublished:
+		return fmt.Sprintf("table %s is not in the publication: its owner can add it (ALTER PUBLICATION … ADD TABLE %s); it is read again then", e.Table, e.Table.SQL())
 	default:
 		return fmt.Sprintf("table %s has replica identity %s, want %s: %s", e.Table, e.Have, e.Want, e.remedy())
 	}

@@ -115,7 +115,7 @@ func (h *heldRows) route(p *Publisher, c *capture.Change, before, after bool) er
 	if !before && !after {
 		return nil
 	}
-	if c.Op != capture.Read && c.Position.Compare(h.lane.resume) <= 0 {
+	if c.Op != capture.Read && h.knows(p, c) {
 		return nil
 	}
 	if after {
@@ -124,10 +124,16 @@ func (h *heldRows) route(p *Publisher, c *capture.Change, before, after bool) er
 	return h.note(p, c.Table, keyHash(p.enc.hash[:keyHashLen]), opReleased)
 }
 
+// knows reports whether the stream of held rows has taken the change. What is
+// replayed it may have taken in part: it takes all of it again, in order.
+func (h *heldRows) knows(p *Publisher, c *capture.Change) bool {
+	return !p.replaying && c.Position.Compare(h.lane.resume) <= 0
+}
+
 // again notes a change that its area's stream has already: the stream of held
 // rows may be behind it.
 func (h *heldRows) again(ctx context.Context, p *Publisher, c *capture.Change) error {
-	if c.Position.Compare(h.lane.resume) <= 0 {
+	if h.knows(p, c) {
 		return nil
 	}
 	if h.lane.full(maxEventsPerChange) {
@@ -163,7 +169,7 @@ func (h *heldRows) store(ctx context.Context, p *Publisher) error {
 // truncated releases everything held of the change's table. That may be more
 // than a batch takes; a part that comes again after a crash does no harm.
 func (h *heldRows) truncated(ctx context.Context, p *Publisher, c *capture.Change) error {
-	if c.Position.Compare(h.lane.resume) <= 0 && !c.Position.Boundary() {
+	if h.knows(p, c) && !c.Position.Boundary() {
 		return nil
 	}
 	for key := range h.keys[heldTable(c.Table)] {

@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -42,8 +43,14 @@ type lane struct {
 	next        uint64           // sequence of the next message if all batches in flight are stored
 	sent        capture.Position // of the last position record sent
 	sentAt      time.Time
+	record      positionRecord         // the last one when this writer opened
 	loads       map[string]*loadRecord // by table slug
 	part        uint32                 // parts used up by read events
+
+	// An area whose changes are kept in DriftStream is behind the others
+	// until they were replayed.
+	behind bool
+	clock  time.Time // Postgres' time of how far it is then
 
 	// The open batch.
 	id     string
@@ -54,6 +61,7 @@ type lane struct {
 	tx transaction // what the running transaction has for this stream
 
 	// Guarded by Publisher.mu.
+	away     bool // takes nothing, says nothing, and nothing depends on it
 	inflight []commit
 	durable  capture.Position
 }
@@ -165,7 +173,10 @@ func (l *lane) end(ctx context.Context) error {
 	for _, e := range t.events {
 		data := append(l.pub.buf[:0], t.data[start:e.end]...)
 		start = e.end
-		l.pub.buf = markLast(data)
+		l.pub.buf = data
+		if e.kind != keptHeader {
+			l.pub.buf = markLast(data)
+		}
 		if err := l.send(e.subject, l.pub.buf, e.kind); err != nil {
 			return err
 		}
@@ -203,6 +214,7 @@ const (
 	releasedHeader                   // a note that expires
 	recordHeader                     // a record that replaces the one before it
 	commitHeader                     // a record that ends the batch
+	keptHeader                       // a change as Postgres sent it
 )
 
 // send adds a message to the open batch, opening one if needed. The message
@@ -290,6 +302,15 @@ func (l *lane) commit(ctx context.Context, pos capture.Position) error {
 		pos = l.sent // a stream that was ahead when the publisher opened
 	}
 	rec := positionRecord{Position: pos, Time: p.clock, Incarnation: l.incarnation, Events: l.n, Loading: l.loading()}
+	if l.behind && !l.clock.IsZero() {
+		rec.Time = l.clock
+	}
+	if l == p.drift.lane {
+		var err error
+		if rec.Held, err = json.Marshal(p.drift.areas); err != nil {
+			return fmt.Errorf("position record: %w", err)
+		}
+	}
 	p.record = rec.appendTo(p.record[:0])
 	p.commits++
 	c := commit{number: p.commits, last: l.next, position: pos, events: l.n, bytes: l.bytes, sent: p.now(), oldest: l.oldest}
@@ -308,6 +329,9 @@ func (l *lane) commit(ctx context.Context, pos capture.Position) error {
 func (l *lane) openPosition() capture.Position {
 	if len(l.tx.events) > 0 {
 		return l.tx.from
+	}
+	if l.behind {
+		return l.sent
 	}
 	return l.pub.boundary
 }

@@ -16,6 +16,9 @@ type Metrics struct {
 	lagSeconds *prometheus.HistogramVec
 	heldTotal  *prometheus.CounterVec
 	heldNow    *prometheus.GaugeVec
+	keptNow    *prometheus.GaugeVec
+	keptBytes  *prometheus.GaugeVec
+	keptSince  *prometheus.GaugeVec
 
 	cache map[string]*areaMetrics
 }
@@ -45,9 +48,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Times a row without a known owner was held."}, []string{"dataomraade"}),
 		heldNow: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "supstream_held_rows",
 			Help: "Rows held now because their owner is not known."}, []string{"dataomraade"}),
+		keptNow: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "supstream_drift_kept_changes",
+			Help: "Changes kept for an area that is held because the mirror differs from the catalogue."}, []string{"dataomraade"}),
+		keptBytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "supstream_drift_kept_bytes",
+			Help: "Bytes of the changes kept for an area that is held, before compression."}, []string{"dataomraade"}),
+		keptSince: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "supstream_drift_since_timestamp_seconds",
+			Help: "When the area was first held; there is no value while it is not."}, []string{"dataomraade"}),
 		cache: map[string]*areaMetrics{},
 	}
-	reg.MustRegister(m.events, m.bytes, m.batch, m.ackSeconds, m.lagSeconds, m.heldTotal, m.heldNow)
+	reg.MustRegister(m.events, m.bytes, m.batch, m.ackSeconds, m.lagSeconds, m.heldTotal, m.heldNow, m.keptNow, m.keptBytes, m.keptSince)
 	return m
 }
 
@@ -66,6 +75,19 @@ func (m *Metrics) area(slug string) *areaMetrics {
 func (m *Metrics) held(slug string) { m.heldTotal.WithLabelValues(slug).Inc() }
 
 func (m *Metrics) heldRows(slug string, n int) { m.heldNow.WithLabelValues(slug).Set(float64(n)) }
+
+// kept shows what is kept of an area; nil: it is not held.
+func (m *Metrics) kept(slug string, k *keptArea) {
+	if k == nil {
+		m.keptNow.WithLabelValues(slug).Set(0)
+		m.keptBytes.WithLabelValues(slug).Set(0)
+		m.keptSince.DeleteLabelValues(slug)
+		return
+	}
+	m.keptNow.WithLabelValues(slug).Set(float64(k.Changes))
+	m.keptBytes.WithLabelValues(slug).Set(float64(k.Bytes))
+	m.keptSince.WithLabelValues(slug).Set(float64(k.Since.Unix()))
+}
 
 // acknowledged records a stored batch; now is our clock, c.oldest Postgres'.
 func (a *areaMetrics) acknowledged(c commit, now time.Time) {

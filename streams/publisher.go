@@ -55,6 +55,7 @@ const ackTimeout = 30 * time.Second
 // a new one, which goes on where the streams end.
 type Publisher struct {
 	nc  *nats.Conn
+	js  jetstream.JetStream
 	sub *nats.Subscription
 	cfg PublisherConfig
 	log *slog.Logger
@@ -66,6 +67,9 @@ type Publisher struct {
 	byArea  map[*catalog.Dataomraade]*lane
 	touched []*lane // with events of the running transaction
 	held    *heldRows
+	drift   *drift
+
+	replaying bool // what comes was kept, and is older than what others have
 
 	boundary capture.Position // everything before it has been published
 	clock    time.Time        // Postgres' time that belongs to it
@@ -94,7 +98,7 @@ func OpenPublisher(ctx context.Context, nc *nats.Conn, cfg PublisherConfig) (*Pu
 		return nil, fmt.Errorf("jetstream: %w", err)
 	}
 	p := &Publisher{
-		nc: nc, cfg: cfg, log: cfg.Log, m: cfg.Metrics, now: time.Now,
+		nc: nc, js: js, cfg: cfg, log: cfg.Log, m: cfg.Metrics, now: time.Now,
 		enc:         newEncoder(cfg.Mirror, cfg.Key),
 		byArea:      map[*catalog.Dataomraade]*lane{},
 		batchPrefix: rand.Text()[:8],
@@ -123,6 +127,9 @@ func OpenPublisher(ctx context.Context, nc *nats.Conn, cfg PublisherConfig) (*Pu
 		}
 	}
 	if p.held, err = openHeldRows(ctx, js, p); err != nil {
+		return nil, err
+	}
+	if p.drift, err = openDrift(ctx, js, p); err != nil {
 		return nil, err
 	}
 	p.lost = nc.StatusChanged(nats.DISCONNECTED, nats.RECONNECTING, nats.CLOSED)
@@ -175,7 +182,7 @@ func (p *Publisher) Publish(ctx context.Context, c *capture.Change) error {
 	if len(l.tx.events) == 0 && !l.tx.split {
 		p.touch(l)
 	}
-	if l.oldest.IsZero() {
+	if l.oldest.IsZero() && !l.behind { // how long a change was kept is told elsewhere
 		l.oldest = c.CommitTime
 	}
 	p.part = 0
@@ -341,7 +348,7 @@ func (p *Publisher) Mark(ctx context.Context, every time.Duration) error {
 		return err
 	}
 	for _, l := range p.lanes {
-		if p.now().Sub(l.sentAt) < every {
+		if l.away || p.now().Sub(l.sentAt) < every {
 			continue
 		}
 		if err := l.commit(ctx, l.openPosition()); err != nil {
@@ -360,9 +367,10 @@ func (p *Publisher) Durable() capture.Position {
 
 func (p *Publisher) durable() capture.Position {
 	var least capture.Position
-	for i, l := range p.lanes {
-		if i == 0 || l.durable.Compare(least) < 0 {
-			least = l.durable
+	first := true
+	for _, l := range p.lanes {
+		if !l.away && (first || l.durable.Compare(least) < 0) {
+			least, first = l.durable, false
 		}
 	}
 	return least
@@ -387,8 +395,11 @@ func (p *Publisher) Areas() []capture.AreaState {
 			continue // of held rows
 		}
 		s := capture.AreaState{Dataomraade: l.slug, Position: l.resume, Loads: map[string]capture.LoadState{}}
+		if k := p.drift.area(l.slug); k != nil {
+			s.Held, s.HeldTo, s.HeldLast = true, p.drift.lane.record.Position, k.last
+		}
 		for slug, r := range l.loads {
-			s.Loads[slug] = capture.LoadState{After: r.After, Rows: r.Rows, Done: r.Done, Reset: r.Reset}
+			s.Loads[slug] = r.state()
 		}
 		states = append(states, s)
 	}

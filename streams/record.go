@@ -17,6 +17,7 @@ type positionRecord struct {
 	Incarnation string           `json:"incarnation"`
 	Events      int              `json:"events"` // in this batch
 	Loading     bool             `json:"loading,omitempty"`
+	Held        json.RawMessage  `json:"held,omitempty"` // in DriftStream: a list of keptArea
 }
 
 // appendTo writes the record by hand: it ends every batch.
@@ -30,6 +31,9 @@ func (r positionRecord) appendTo(b []byte) []byte {
 	b = fmt.Appendf(b, `","events":%d`, r.Events)
 	if r.Loading {
 		b = append(b, `,"loading":true`...)
+	}
+	if len(r.Held) > 0 {
+		b = append(append(b, `,"held":`...), r.Held...)
 	}
 	return append(b, '}')
 }
@@ -55,4 +59,16 @@ type loadRecord struct {
 	Done  bool     `json:"done"`
 	Reset bool     `json:"reset,omitempty"` // receivers' rows are still to be taken away
 	Part  uint32   `json:"part"`            // parts used up in the area's read events
+
+	OID    uint32 `json:"oid,omitempty"` // see capture.LoadState
+	Member uint32 `json:"member,omitempty"`
+	Shape  string `json:"shape,omitempty"`
+}
+
+func (r *loadRecord) state() capture.LoadState {
+	return capture.LoadState{After: r.After, Rows: r.Rows, Done: r.Done, Reset: r.Reset, OID: r.OID, Member: r.Member, Shape: r.Shape}
+}
+
+func (r *loadRecord) set(s capture.LoadState) {
+	r.After, r.Rows, r.Done, r.Reset, r.OID, r.Member, r.Shape = s.After, s.Rows, s.Done, s.Reset, s.OID, s.Member, s.Shape
 }

@@ -49,6 +49,7 @@ func openLane(ctx context.Context, js jetstream.JetStream, stream, position stri
 	if msg.Sequence != info.State.LastSeq {
 		return nil, &TornError{Stream: stream, Last: info.State.LastSeq, Record: msg.Sequence}
 	}
+	l.record, l.clock = rec, rec.Time
 	l.resume, l.durable, l.sent = rec.Position, rec.Position, rec.Position
 	return l, nil
 }
@@ -114,7 +115,8 @@ func (p *Publisher) PublishChunk(ctx context.Context, c *capture.Chunk) error {
 		}
 	}
 	r := l.loads[c.Table.Slug]
-	r.After, r.Rows, r.Done, r.Reset, r.Part = c.State.After, c.State.Rows, c.State.Done, c.State.Reset, l.part
+	r.set(c.State)
+	r.Part = l.part
 	data, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("back-fill record: %w", err)
@@ -125,7 +127,7 @@ func (p *Publisher) PublishChunk(ctx context.Context, c *capture.Chunk) error {
 	if err := p.held.store(ctx, p); err != nil {
 		return err
 	}
-	return l.commit(ctx, p.boundary)
+	return l.commit(ctx, l.openPosition())
 }
 
 // chunkChange sends the events of one change of a chunk. They share the

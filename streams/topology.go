@@ -93,7 +93,7 @@ func (t Topology) Apply(ctx context.Context, js jetstream.JetStream) error {
 func (t Topology) configs() []jetstream.StreamConfig {
 	held := t.config(HeldStream, "Rows without a known owner", heldSubjects, 0)
 	held.MaxMsgsPerSubject = 1
-	list := []jetstream.StreamConfig{held}
+	list := []jetstream.StreamConfig{held, t.config(DriftStream, "Changes of areas that are held", driftSubjects, 0)}
 	for _, area := range t.Catalog.Dataomraader() {
 		if area.Open() {
 			list = append(list, t.config(StreamName(area.Slug), area.Name, "dfdg."+area.Slug+".>", area.Retention))
