@@ -246,6 +246,7 @@ func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgCo
 		queue: q, decoder: dec, pub: pub, ask: recv.askPosition, metrics: c.cfg.Metrics, mark: c.cfg.MarkEvery,
 		boundary: Position{LSN: from}, replays: plan.replays, commands: make(chan func()), ended: make(chan struct{}),
 	}
+	dec.hold = p.hold
 	c.cfg.Metrics.setState(StateStreaming)
 
 	g, gctx := errgroup.WithContext(ctx)

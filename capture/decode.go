@@ -24,6 +24,8 @@ type decoder struct {
 	oids  map[*catalog.Table]uint32
 	stale map[*catalog.Table]uint64 // rows committed before it may have a shape of the past
 
+	// hold takes a change of a held area: the message, of one table.
+	hold    func(ctx context.Context, r *relation, at Position, msg []byte) error
 	replays *catalog.Dataomraade // when what was kept of it is decoded
 
 	// The running transaction.
@@ -47,9 +49,6 @@ type boundary struct {
 type handler interface {
 	change(ctx context.Context, c *Change) error
 	advance(ctx context.Context, b boundary) error
-
-	// hold takes a change of a held area: the message, of one table.
-	hold(ctx context.Context, r *relation, at Position, msg []byte) error
 }
 
 func newDecoder(c *catalog.Catalog) *decoder {
@@ -138,7 +137,7 @@ func (d *decoder) row(ctx context.Context, kind byte, w *wire, msg []byte, h han
 		return nil
 	}
 	if r.held != nil {
-		return h.hold(ctx, r, pos, msg)
+		return d.hold(ctx, r, pos, msg)
 	}
 	var hasOld, hasNew bool
 	var err error
@@ -276,7 +275,7 @@ func (d *decoder) truncate(ctx context.Context, w *wire, h handler) error {
 			continue
 		}
 		if r.held != nil {
-			if err := h.hold(ctx, r, pos, truncateOf(r.id)); err != nil {
+			if err := d.hold(ctx, r, pos, truncateOf(r.id)); err != nil {
 				return err
 			}
 			continue

@@ -15,8 +15,6 @@ type none struct{ changes int }
 func (n *none) change(context.Context, *Change) error   { n.changes++; return nil }
 func (n *none) advance(context.Context, boundary) error { return nil }
 
-func (n *none) hold(context.Context, *relation, Position, []byte) error { return nil }
-
 // BenchmarkDecode decodes an update with its old row, in a transaction of one.
 func BenchmarkDecode(b *testing.B) {
 	cat, err := catalog.Load(os.DirFS("../testdata/bench/catalog"))

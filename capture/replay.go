@@ -6,7 +6,7 @@ import (
 	"supstream/catalog"
 )
 
-// hold implements handler.
+// hold keeps a change of an area that is held.
 func (p *pump) hold(ctx context.Context, r *relation, at Position, msg []byte) error {
 	if at.Compare(r.held.from) <= 0 {
 		return nil
