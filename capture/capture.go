@@ -241,7 +241,7 @@ func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgCo
 	recv := &receiver{conn: repl, queue: q, durable: func() uint64 { return pub.Durable().LSN }, confirmed: from}
 	dec := newDecoder(c.cfg.Catalog)
 	dec.typeName, dec.reread = typeNamer(conn), rereader(conn)
-	dec.holds, dec.known, dec.oids, dec.stale = plan.holds, plan.known, plan.oids, plan.stale
+	dec.holds, dec.known, dec.oids, dec.stale, dec.surveyed = plan.holds, plan.known, plan.oids, plan.stale, survey.lsn
 	p := &pump{
 		queue: q, decoder: dec, pub: pub, ask: recv.askPosition, metrics: c.cfg.Metrics, mark: c.cfg.MarkEvery,
 		boundary: Position{LSN: from}, replays: plan.replays, commands: make(chan func()), ended: make(chan struct{}),
@@ -266,7 +266,7 @@ func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgCo
 	})
 	g.Go(func() error { return c.load(gctx, p, plan.load()) })
 	g.Go(func() error { return c.watchSlot(gctx) })
-	g.Go(func() error { return c.watchTables(gctx, survey) })
+	g.Go(func() error { return c.watchTables(gctx, survey, pub) })
 	return g.Wait()
 }
 

@@ -24,6 +24,8 @@ type decoder struct {
 	oids  map[*catalog.Table]uint32
 	stale map[*catalog.Table]uint64 // rows committed before it may have a shape of the past
 
+	surveyed uint64 // where the log was when the tables were compared with the catalogue
+
 	// hold takes a change of a held area: the message, of one table.
 	hold    func(ctx context.Context, r *relation, at Position, msg []byte) error
 	replays *catalog.Dataomraade // when what was kept of it is decoded

@@ -85,7 +85,6 @@ func (c *Capturer) found(d *catalog.DriftError) {
 
 // holds tells which areas are held, and says so.
 func (c *Capturer) holds(s *survey, areas []AreaState) map[*catalog.Dataomraade]*holding {
-	c.cfg.Metrics.drift.Reset()
 	held := map[*catalog.Dataomraade]*holding{}
 	for _, t := range published(c.cfg.Catalog) {
 		drifts := s.tables[t].drifts
@@ -94,16 +93,17 @@ func (c *Capturer) holds(s *survey, areas []AreaState) map[*catalog.Dataomraade]
 			case len(drifts) > 0:
 				delete(c.findings, t) // its rows are kept
 			case f.times > patience:
-				drifts, f.again = []*catalog.DriftError{f.drift}, false
+				s.add(f.drift)
+				drifts, f.again = s.tables[t].drifts, false
 			}
 		}
 		for _, d := range drifts {
 			held[t.Area] = &holding{area: t.Area}
-			c.cfg.Metrics.drift.WithLabelValues(t.Area.Slug, d.Kind.String()).Set(1)
 			c.log.Error("the dataområde is held: the mirror differs from the catalogue", "dataomraade", t.Area.Slug,
 				"table", t.String(), "column", d.Column, "kind", d.Kind.String(), "error", d)
 		}
 	}
+	c.tell(s)
 	for _, a := range areas {
 		for area, h := range held {
 			if area.Slug == a.Dataomraade {
@@ -115,6 +115,16 @@ func (c *Capturer) holds(s *survey, areas []AreaState) map[*catalog.Dataomraade]
 		}
 	}
 	return held
+}
+
+// tell shows in the metrics what holds which areas.
+func (c *Capturer) tell(s *survey) {
+	c.cfg.Metrics.drift.Reset()
+	for t, now := range s.tables {
+		for _, d := range now.drifts {
+			c.cfg.Metrics.drift.WithLabelValues(t.Area.Slug, d.Kind.String()).Set(1)
+		}
+	}
 }
 
 // again tells why a table has to be read again; reset: and its rows taken

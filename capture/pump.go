@@ -53,7 +53,7 @@ func (p *pump) run(ctx context.Context) error {
 	}
 	for {
 		if err := p.drain(ctx, tick.C); err != nil {
-			return err
+			return p.stop(ctx, err)
 		}
 		if ctx.Err() != nil {
 			return p.finish(ctx)
@@ -195,6 +195,22 @@ func (p *pump) tick(ctx context.Context) error {
 		every = min(every, confirmEvery)
 	}
 	return p.pub.Mark(ctx, every)
+}
+
+// stop ends after an error. Where the stream showed that a table has changed,
+// what came before is stored first: while the table's area is held, it would be
+// kept in a shape that will not fit any more.
+func (p *pump) stop(ctx context.Context, err error) error {
+	var found *driftFound
+	if errors.As(err, &found) && ctx.Err() == nil {
+		if err := p.pub.Mark(ctx, 0); err != nil {
+			return err
+		}
+		if err := p.finish(ctx); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // finish stores what was taken, so that the next start has little to repeat.

@@ -102,7 +102,9 @@ func (d *decoder) find(schema, name string, id uint32) *catalog.Table {
 // fit compares an announcement with the catalogue's table, and prepares r for
 // its rows when they agree.
 func (d *decoder) fit(ctx context.Context, r *relation, t *catalog.Table, a *announcement) (*catalog.DriftError, error) {
-	if a.schema != t.Schema || a.name != t.Name {
+	// Before the survey the table may have had another name.
+	known := d.lsn < d.surveyed && d.oids[t] == r.id
+	if !known && (a.schema != t.Schema || a.name != t.Name) {
 		return &catalog.DriftError{Table: t, Kind: catalog.TableMissing}, nil
 	}
 	if oid := d.oids[t]; oid != 0 && oid != r.id {

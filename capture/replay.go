@@ -27,7 +27,8 @@ func (p *pump) hold(ctx context.Context, r *relation, at Position, msg []byte) e
 // not confirmed to Postgres comes again from there.
 func (p *pump) replay(ctx context.Context, area *catalog.Dataomraade) error {
 	d := newDecoder(p.decoder.catalog)
-	d.reread, d.stale, d.known, d.oids, d.replays = p.decoder.reread, p.decoder.stale, p.decoder.known, p.decoder.oids, area
+	d.reread, d.stale, d.known, d.oids, d.surveyed = p.decoder.reread, p.decoder.stale, p.decoder.known, p.decoder.oids, p.decoder.surveyed
+	d.replays = area
 	return p.pub.Replay(ctx, area, p.boundary.LSN, func(h *Held) error {
 		d.open, d.lsn, d.xid, d.commit, d.ordinal = true, h.Position.LSN, h.XID, h.CommitTime, h.Position.Ordinal-1
 		return d.decode(ctx, h.Message, p)

@@ -134,8 +134,9 @@ const surveyEvery = 10 * time.Second
 
 // watchTables looks every few seconds whether the tables are still as the
 // session found them: what becomes of a table shows in the stream only with
-// its next row, or never.
-func (c *Capturer) watchTables(ctx context.Context, begun *survey) error {
+// its next row, or never. It says so at once, and ends the session when the
+// stream has passed that moment.
+func (c *Capturer) watchTables(ctx context.Context, begun *survey, pub Publisher) error {
 	conn, err := connect(ctx, c.cfg.Postgres)
 	if err != nil {
 		return err
@@ -164,8 +165,24 @@ func (c *Capturer) watchTables(ctx context.Context, begun *survey) error {
 			return err
 		}
 		if !maps.EqualFunc(begun.tables, s.tables, surveyed.same) {
-			return errMirrorChanged
+			c.tell(s)
+			return c.passed(ctx, pub, s.lsn)
 		}
 		last = now
 	}
+}
+
+// passed waits until everything before the position is stored, because a
+// change of before should be published in the words of before. The stream may
+// show the difference first.
+func (c *Capturer) passed(ctx context.Context, pub Publisher, lsn uint64) error {
+	const header = 40 // of a page of the log; an idle server does not report it as read
+	for pub.Durable().LSN+header < lsn {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(tickEvery):
+		}
+	}
+	return errMirrorChanged
 }
