@@ -18,9 +18,12 @@ const (
 	metricSlot        = "supstream_slot_state"
 	metricLoading     = "supstream_backfill_tables_pending"
 	metricHeld        = "supstream_held_rows"
+	metricDrift       = "supstream_drift_held"
+	metricKept        = "supstream_drift_kept_changes"
 	metricNewest      = "supstream_projection_newest_timestamp_seconds"
 	metricPeriod      = "supstream_projection_period_seconds"
 	labelState        = "state"
+	labelKind         = "kind"
 	labelDataomraade  = "dataomraade"
 	labelOpgaveloeser = "opgaveloeser"
 	stateStreaming    = "streaming"
@@ -108,9 +111,16 @@ func (g gauges) areas() []Area {
 	for slug := range held {
 		slugs[slug] = true
 	}
+	kept, drift := g.by(metricKept, labelDataomraade), map[string][]string{}
+	for _, s := range g[metricDrift] { // Gather sorts by label values
+		if slug := s.labels[labelDataomraade]; s.value == 1 {
+			slugs[slug] = true
+			drift[slug] = append(drift[slug], s.labels[labelKind])
+		}
+	}
 	out := []Area{}
 	for _, slug := range slices.Sorted(maps.Keys(slugs)) {
-		out = append(out, Area{Dataomraade: slug, TablesPending: int(loading[slug]), HeldRows: int64(held[slug])})
+		out = append(out, Area{Dataomraade: slug, TablesPending: int(loading[slug]), HeldRows: int64(held[slug]), Drift: drift[slug], KeptChanges: int64(kept[slug])})
 	}
 	return out
 }

@@ -47,8 +47,10 @@ type Area struct {
 	Position      string    `json:"position"` // of the newest marker; empty before the first
 	Marker        time.Time `json:"marker"`   // its time by Postgres' clock
 	LagSeconds    float64   `json:"lag_seconds"`
-	TablesPending int       `json:"tables_pending"` // back-fills that have not ended
-	HeldRows      int64     `json:"held_rows"`      // without a known owner
+	TablesPending int       `json:"tables_pending"`  // back-fills that have not ended
+	HeldRows      int64     `json:"held_rows"`       // without a known owner
+	Drift         []string  `json:"drift,omitempty"` // kinds of differences from the catalogue that hold the area
+	KeptChanges   int64     `json:"kept_changes"`    // while it is held
 }
 
 // Projection is the files of an Opgaveloeser of one dataomraade.
@@ -154,6 +156,11 @@ func (s *Status) WriteText(w io.Writer) error {
 	}
 	for _, a := range s.Areas {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\n", a.Dataomraade, a.Position, moment(a.Marker), seconds(a.LagSeconds), a.TablesPending, a.HeldRows)
+	}
+	for _, a := range s.Areas {
+		if len(a.Drift) > 0 {
+			fmt.Fprintf(t, "%s is held: the mirror differs from the catalogue (%s); changes kept: %d\n", a.Dataomraade, strings.Join(a.Drift, ", "), a.KeptChanges)
+		}
 	}
 	if len(s.Projections) > 0 {
 		fmt.Fprint(t, "\nOPGAVELOESER\tDATAOMRAADE\tNEWEST\tAGE\tPERIOD\tLATE\n")

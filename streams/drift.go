@@ -100,7 +100,7 @@ func (p *Publisher) Hold(ctx context.Context, areas []*catalog.Dataomraade) erro
 		}
 	}
 	for area, l := range p.byArea {
-		l.behind = p.drift.area(area.Slug) != nil
+		l.behind, l.caught = p.drift.area(area.Slug) != nil, l.resume
 	}
 	for _, area := range areas {
 		l := p.byArea[area]
@@ -196,7 +196,7 @@ func (p *Publisher) Replay(ctx context.Context, area *catalog.Dataomraade, befor
 			return nil // Postgres sends it again
 		}
 		if h.Position.LSN != at.Position.LSN {
-			if err := p.endReplayed(ctx); err != nil {
+			if err := p.endReplayed(ctx, l, at.Position); err != nil {
 				return err
 			}
 			if at.CommitTime.After(l.clock) {
@@ -208,7 +208,7 @@ func (p *Publisher) Replay(ctx context.Context, area *catalog.Dataomraade, befor
 		return yield(h)
 	})
 	if err == nil {
-		err = p.endReplayed(ctx)
+		err = p.endReplayed(ctx, l, at.Position)
 	}
 	if err != nil {
 		return fmt.Errorf("publish what was kept of %s: %w", area.Slug, err)
@@ -228,14 +228,25 @@ func (p *Publisher) Replay(ctx context.Context, area *catalog.Dataomraade, befor
 	return p.discard(ctx, k)
 }
 
-// endReplayed ends a transaction of a replay.
-func (p *Publisher) endReplayed(ctx context.Context) error {
+// endReplayed ends a transaction of a replay; the server gives up a batch that
+// stays open for long.
+func (p *Publisher) endReplayed(ctx context.Context, area *lane, at capture.Position) error {
 	for _, l := range p.touched {
 		if err := l.end(ctx); err != nil {
 			return err
 		}
 	}
 	p.touched = p.touched[:0]
+	if at.Compare(area.caught) > 0 {
+		area.caught = at
+	}
+	for _, l := range []*lane{area, p.held.lane} {
+		if l.n > 0 && p.now().Sub(l.opened) > p.cfg.Linger {
+			if err := l.commit(ctx, l.openPosition()); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -278,7 +289,7 @@ func (p *Publisher) readKept(ctx context.Context, k *keptArea, yield func(*captu
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", DriftStream, err)
 	}
-	it, err := cons.Messages(jetstream.PullMaxMessagesWithBytesLimit(1000, 2*int(p.nc.MaxPayload())))
+	it, err := cons.Messages(jetstream.PullMaxMessages(256))
 	if err != nil {
 		return fmt.Errorf("stream %s: %w", DriftStream, err)
 	}

@@ -50,7 +50,8 @@ type lane struct {
 	// An area whose changes are kept in DriftStream is behind the others
 	// until they were replayed.
 	behind bool
-	clock  time.Time // Postgres' time of how far it is then
+	caught capture.Position // how far it is then
+	clock  time.Time        // Postgres' time that belongs to it
 
 	// The open batch.
 	id     string
@@ -331,7 +332,7 @@ func (l *lane) openPosition() capture.Position {
 		return l.tx.from
 	}
 	if l.behind {
-		return l.sent
+		return l.caught
 	}
 	return l.pub.boundary
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -96,7 +97,7 @@ func (c driftCase) run(t *testing.T) {
 	before := r.now()
 	r.exec(c.ddl)
 	if c.kind == 0 {
-		r.flows()
+		r.flows(10*time.Second)
 		if strings.Contains(c.ddl, "groen") {
 			r.exec("INSERT INTO sag (id, kommune, farve) VALUES (900, '101', 'groen')")
 		}
@@ -104,7 +105,7 @@ func (c driftCase) run(t *testing.T) {
 	} else {
 		r.until("supstream_drift_held", "sager", c.kind.String(), positive)
 		r.until("supstream_drift_kept_changes", "sager", "", positive)
-		r.flows()
+		r.flows(10*time.Second)
 		if r.metric("supstream_drift_held", "andre", "") != 0 {
 			t.Error("the other area is held too")
 		}
@@ -112,7 +113,7 @@ func (c driftCase) run(t *testing.T) {
 		if at := r.now(); held.Compare(at) >= 0 {
 			t.Errorf("the area's stream says it is at %s; the mirror differs since %s", held, before)
 		}
-		r.flows()
+		r.flows(10*time.Second)
 		if now := r.position("sager"); now != held {
 			t.Errorf("the area's stream went from %s to %s while it was held", held, now)
 		}
@@ -126,7 +127,7 @@ func (c driftCase) run(t *testing.T) {
 	}
 	r.until("supstream_drift_held", "sager", "", zero)
 	r.until("supstream_drift_kept_changes", "sager", "", zero)
-	r.flows()
+	r.flows(10*time.Second)
 	stop()
 	if c.resets { // it may be found out a moment after everything has settled
 		r.eventually(r.ctx, "wait until the table is read again", func() error {
@@ -137,7 +138,7 @@ func (c driftCase) run(t *testing.T) {
 		})
 	}
 	all := r.same()
-	c.check(t, r, all)
+	c.check(t, r, all, before)
 	want := oracle.count(r.ctx, conn)
 	if c.resets || c.renamed { // only the other tables are told change by change
 		without(want, "public.sag", "public.sag_ny")
@@ -166,7 +167,7 @@ func only(all []*streams.Event, tables ...string) (list []*streams.Event) {
 }
 
 // check looks at what was told of the table that changed.
-func (c driftCase) check(t *testing.T, r *driftRig, all []*streams.Event) {
+func (c driftCase) check(t *testing.T, r *driftRig, all []*streams.Event, ddl capture.Position) {
 	t.Helper()
 	truncates, reads := 0, 0
 	for _, e := range all {
@@ -177,15 +178,15 @@ func (c driftCase) check(t *testing.T, r *driftRig, all []*streams.Event) {
 		case e.Table != "sag":
 		case e.Op == streams.OpTruncate:
 			truncates++
-		case e.Op == streams.OpRead:
+		case e.Op == streams.OpRead && e.Position.Compare(ddl) > 0:
 			reads++
 		}
 	}
 	if (truncates > 0) != c.resets {
 		t.Errorf("the rows of the table were taken away %d times", truncates)
 	}
-	if again := reads > 450; again != c.reads && !c.resets {
-		t.Errorf("%d rows were read of 300 that were there at first and those that came later", reads)
+	if (reads > 0) != (c.reads || c.resets) {
+		t.Errorf("%d rows were read again", reads)
 	}
 	conn := r.connect(r.ctx)
 	defer conn.Close(r.ctx)
