@@ -241,7 +241,7 @@ func (p *Publisher) endReplayed(ctx context.Context, area *lane, at capture.Posi
 		area.caught = at
 	}
 	for _, l := range []*lane{area, p.held.lane} {
-		if l.n > 0 && p.now().Sub(l.opened) > p.cfg.Linger {
+		if l.n > 0 && p.now().Sub(l.sentAt) > time.Second {
 			if err := l.commit(ctx, l.openPosition()); err != nil {
 				return err
 			}

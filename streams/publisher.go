@@ -385,23 +385,3 @@ func (p *Publisher) Err() error {
 	defer p.mu.Unlock()
 	return p.err
 }
-
-// Areas says for each open area where its stream ended when the publisher was
-// opened, and how far its tables have been read.
-func (p *Publisher) Areas() []capture.AreaState {
-	states := make([]capture.AreaState, 0, len(p.lanes))
-	for _, l := range p.lanes {
-		if l.loads == nil {
-			continue // of held rows
-		}
-		s := capture.AreaState{Dataomraade: l.slug, Position: l.resume, Loads: map[string]capture.LoadState{}}
-		if k := p.drift.area(l.slug); k != nil {
-			s.Held, s.HeldTo, s.HeldLast = true, p.drift.lane.record.Position, k.last
-		}
-		for slug, r := range l.loads {
-			s.Loads[slug] = r.state()
-		}
-		states = append(states, s)
-	}
-	return states
-}

@@ -79,6 +79,26 @@ func (l *lane) readLoads(ctx context.Context, js jetstream.JetStream, area *cata
 	return nil
 }
 
+// Areas says for each open area where its stream ended when the publisher was
+// opened, and how far its tables have been read.
+func (p *Publisher) Areas() []capture.AreaState {
+	states := make([]capture.AreaState, 0, len(p.lanes))
+	for _, l := range p.lanes {
+		if l.loads == nil {
+			continue // of held rows
+		}
+		s := capture.AreaState{Dataomraade: l.slug, Position: l.resume, Loads: map[string]capture.LoadState{}}
+		if k := p.drift.area(l.slug); k != nil {
+			s.Held, s.HeldTo, s.HeldLast = true, p.drift.lane.record.Position, k.last
+		}
+		for slug, r := range l.loads {
+			s.Loads[slug] = r.state()
+		}
+		states = append(states, s)
+	}
+	return states
+}
+
 // PublishChunk stores rows that a back-fill read, together with the
 // back-fill's progress, in one batch. Call it between transactions.
 func (p *Publisher) PublishChunk(ctx context.Context, c *capture.Chunk) error {

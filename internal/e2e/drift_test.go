@@ -97,7 +97,7 @@ func (c driftCase) run(t *testing.T) {
 	before := r.now()
 	r.exec(c.ddl)
 	if c.kind == 0 {
-		r.flows(10*time.Second)
+		r.flows(10 * time.Second)
 		if strings.Contains(c.ddl, "groen") {
 			r.exec("INSERT INTO sag (id, kommune, farve) VALUES (900, '101', 'groen')")
 		}
@@ -105,7 +105,7 @@ func (c driftCase) run(t *testing.T) {
 	} else {
 		r.until("supstream_drift_held", "sager", c.kind.String(), positive)
 		r.until("supstream_drift_kept_changes", "sager", "", positive)
-		r.flows(10*time.Second)
+		r.flows(10 * time.Second)
 		if r.metric("supstream_drift_held", "andre", "") != 0 {
 			t.Error("the other area is held too")
 		}
@@ -113,7 +113,7 @@ func (c driftCase) run(t *testing.T) {
 		if at := r.now(); held.Compare(at) >= 0 {
 			t.Errorf("the area's stream says it is at %s; the mirror differs since %s", held, before)
 		}
-		r.flows(10*time.Second)
+		r.flows(10 * time.Second)
 		if now := r.position("sager"); now != held {
 			t.Errorf("the area's stream went from %s to %s while it was held", held, now)
 		}
@@ -127,7 +127,7 @@ func (c driftCase) run(t *testing.T) {
 	}
 	r.until("supstream_drift_held", "sager", "", zero)
 	r.until("supstream_drift_kept_changes", "sager", "", zero)
-	r.flows(10*time.Second)
+	r.flows(10 * time.Second)
 	stop()
 	if c.resets { // it may be found out a moment after everything has settled
 		r.eventually(r.ctx, "wait until the table is read again", func() error {
