@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"golang.org/x/time/rate"
+
 	"supstream/catalog"
 )
 
@@ -24,6 +26,7 @@ type watch struct {
 	truncated []uint32            // transactions that emptied the table
 	streamed  map[uint32]struct{} // transactions since the watch began, of all tables
 	read      *chunkRead          // nil until it was read
+	turn      *turn               // of an order; nil: of a load
 	done      chan bool           // gets whether it was published; false: read again
 }
 
@@ -128,7 +131,7 @@ func (b *backfill) table(ctx context.Context, j loadJob) error {
 			return err
 		}
 		w.read = &chunkRead{chunk: Chunk{Table: j.table, Reset: true, State: j.state}, end: end}
-		if err := b.pump.do(ctx, func() { b.pump.watches = append(b.pump.watches, w) }); err != nil {
+		if err := b.pump.do(ctx, b.pump.watch(w)); err != nil {
 			return err
 		}
 		if _, err := w.wait(ctx, b.pump); err != nil {
@@ -137,14 +140,14 @@ func (b *backfill) table(ctx context.Context, j loadJob) error {
 	}
 	for state := j.state; !state.Done; {
 		w := newWatch(j.table)
-		if err := b.pump.do(ctx, func() { b.pump.watches = append(b.pump.watches, w) }); err != nil {
+		if err := b.pump.do(ctx, b.pump.watch(w)); err != nil {
 			return err
 		}
-		read, err := b.loader.read(ctx, j.table, state, b.limit)
+		read, err := b.loader.read(ctx, j.table, filter{}, state, b.limit)
 		if err != nil {
 			return err
 		}
-		if err := b.pump.do(ctx, func() { w.read = read }); err != nil {
+		if err := b.pump.do(ctx, func(context.Context) error { w.read = read; return nil }); err != nil {
 			return err
 		}
 		published, err := w.wait(ctx, b.pump)
@@ -177,4 +180,21 @@ func (w *watch) wait(ctx context.Context, p *pump) (published bool, err error) {
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
+}
+
+// chunkRows is the most rows read at once.
+func (c *Capturer) chunkRows(pub Publisher) int {
+	if c.cfg.ChunkRows > 0 {
+		return min(pub.ChunkRows(), c.cfg.ChunkRows)
+	}
+	return pub.ChunkRows()
+}
+
+// throttle bounds the rows read per second.
+func throttle(perSecond, burst int) func(context.Context, int) error {
+	if perSecond == 0 {
+		return func(context.Context, int) error { return nil }
+	}
+	limiter := rate.NewLimiter(rate.Limit(perSecond), burst)
+	return limiter.WaitN
 }

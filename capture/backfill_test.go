@@ -150,7 +150,7 @@ func TestRewriteDuringChunk(t *testing.T) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		read, err := l.read(m.ctx, table(t, cat, "t"), LoadState{}, 100)
+		read, err := l.read(m.ctx, table(t, cat, "t"), filter{}, LoadState{}, 100)
 		done <- result{read, err}
 	}()
 	m.until("EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 't'::regclass)")
@@ -181,7 +181,7 @@ func TestChunkBytes(t *testing.T) {
 	var state LoadState
 	next, chunks := 1, 0
 	for !state.Done {
-		read, err := l.read(m.ctx, table(t, cat, "t"), state, 1000)
+		read, err := l.read(m.ctx, table(t, cat, "t"), filter{}, state, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -385,7 +385,7 @@ func TestKeysOfManyTypes(t *testing.T) {
 			var state LoadState
 			seen := map[string]bool{}
 			for !state.Done {
-				read, err := l.read(m.ctx, table(t, cat, "t"), state, 7)
+				read, err := l.read(m.ctx, table(t, cat, "t"), filter{}, state, 7)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 
 	"supstream/catalog"
 )
@@ -38,8 +38,9 @@ type Config struct {
 
 // Capturer reads a mirror's changes and hands them to a publisher.
 type Capturer struct {
-	cfg Config
-	log *slog.Logger
+	cfg  Config
+	log  *slog.Logger
+	desk atomic.Pointer[desk] // nil outside of sessions
 }
 
 // New returns a capturer; Run makes it work.
@@ -238,7 +239,7 @@ func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgCo
 	dec.typeName, dec.reread = typeNamer(conn), rereader(conn)
 	p := &pump{
 		queue: q, decoder: dec, pub: pub, ask: recv.askPosition, metrics: c.cfg.Metrics, mark: c.cfg.MarkEvery,
-		boundary: Position{LSN: from}, commands: make(chan func()), ended: make(chan struct{}),
+		boundary: Position{LSN: from}, commands: make(chan func(context.Context) error), ended: make(chan struct{}),
 	}
 	c.cfg.Metrics.setState(StateStreaming)
 
@@ -257,7 +258,15 @@ func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgCo
 		}
 		return err
 	})
-	g.Go(func() error { return c.load(gctx, p, jobs) })
+	loaded := make(chan struct{})
+	g.Go(func() error {
+		defer close(loaded)
+		return c.load(gctx, p, jobs)
+	})
+	work := &orderWorker{orders: newOrders(c.cfg.Catalog, pub, c.cfg.Metrics, c.log), pump: p, postgres: c.cfg.Postgres, limit: c.chunkRows(pub), log: c.log}
+	g.Go(func() error { return work.run(gctx, loaded) })
+	c.desk.Store(&desk{p, work.orders})
+	defer c.desk.Store(nil)
 	g.Go(func() error { return c.watchSlot(gctx) })
 	return g.Wait()
 }
@@ -341,10 +350,7 @@ func (c *Capturer) load(ctx context.Context, p *pump, jobs []loadJob) error {
 	if err := l.settle(ctx, c.log); err != nil {
 		return err
 	}
-	limit := p.pub.ChunkRows()
-	if c.cfg.ChunkRows > 0 {
-		limit = min(limit, c.cfg.ChunkRows)
-	}
+	limit := c.chunkRows(p.pub)
 	b := &backfill{loader: l, pump: p, limit: limit, throttle: throttle(c.cfg.RowsPerSecond, limit), metrics: c.cfg.Metrics, progress: c.cfg.Progress}
 	c.log.Info("reading tables", "tables", len(jobs))
 	if err := b.run(ctx, jobs); err != nil {
@@ -353,15 +359,6 @@ func (c *Capturer) load(ctx context.Context, p *pump, jobs []loadJob) error {
 	c.log.Info("all tables are read", "tables", len(jobs))
 	c.cfg.Metrics.setState(StateStreaming)
 	return nil
-}
-
-// throttle bounds the rows read per second.
-func throttle(perSecond, burst int) func(context.Context, int) error {
-	if perSecond == 0 {
-		return func(context.Context, int) error { return nil }
-	}
-	limiter := rate.NewLimiter(rate.Limit(perSecond), burst)
-	return limiter.WaitN
 }
 
 const slotEvery = 5 * time.Second

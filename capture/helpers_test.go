@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -268,16 +269,18 @@ type memory struct {
 	log      []string
 	changes  []Change // without rows
 	areas    map[string]*AreaState
+	orders   map[string]Order // by ID and area
 	boundary Position
 	stored   Position
 	frozen   bool // nothing becomes durable and nothing more is taken
 	fail     error
 	before   func(c *Chunk) // called before a chunk is taken, without the lock
+	refuse   func(c *Chunk) bool
 	wake     chan struct{}
 }
 
 func newMemory(cat *catalog.Catalog) *memory {
-	p := &memory{limit: 100, areas: map[string]*AreaState{}, wake: make(chan struct{}, 1)}
+	p := &memory{limit: 100, areas: map[string]*AreaState{}, orders: map[string]Order{}, wake: make(chan struct{}, 1)}
 	p.changed = sync.NewCond(&p.mu)
 	for _, a := range cat.Dataomraader() {
 		s := &AreaState{Dataomraade: a.Slug, Loads: map[string]LoadState{}}
@@ -335,17 +338,47 @@ func (p *memory) PublishChunk(_ context.Context, c *Chunk) error {
 	if err := p.thaw(); err != nil {
 		return err
 	}
+	if p.refuse != nil && p.refuse(c) {
+		return &RefusedError{errors.New("refused")}
+	}
 	if c.Reset {
 		p.note("reset " + c.Table.Slug)
 	}
+	only := ""
+	if c.Only != (catalog.Bruger{}) {
+		only = " for " + c.Only.String()
+	}
 	for _, r := range c.Rows {
-		p.note("read " + c.Table.Slug + " " + rowText(r))
+		p.note("read " + c.Table.Slug + " " + rowText(r) + only)
+	}
+	if c.Order != nil {
+		p.order(*c.Order)
+		return nil
 	}
 	p.areas[c.Table.Area.Slug].Loads[c.Table.Slug] = c.State
 	if c.State.Done {
 		p.note("done " + c.Table.Slug)
 	}
 	return nil
+}
+
+func (p *memory) PublishOrder(_ context.Context, o *Order) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.thaw(); err != nil {
+		return err
+	}
+	p.order(*o)
+	return nil
+}
+
+// order keeps an order, and notes it when its state is another.
+func (p *memory) order(o Order) {
+	at := o.ID + " " + o.Dataomraade
+	if p.orders[at].State != o.State {
+		p.note("order " + o.String())
+	}
+	p.orders[at] = o
 }
 
 func (p *memory) Flush(context.Context) error {
@@ -390,6 +423,11 @@ func (p *memory) Areas() (list []AreaState) {
 		a.Loads = map[string]LoadState{}
 		for k, v := range p.areas[slug].Loads {
 			a.Loads[k] = v
+		}
+		for _, at := range sortedKeys(p.orders) {
+			if o := p.orders[at]; o.Dataomraade == slug {
+				a.Orders = append(a.Orders, o)
+			}
 		}
 		list = append(list, a)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,8 +43,8 @@ func newLoader(ctx context.Context, conn *pgx.Conn) (*loader, error) {
 	return &loader{conn: conn, walPage: uint64(page)}, nil
 }
 
-// read reads up to limit rows behind state.After.
-func (l *loader) read(ctx context.Context, t *catalog.Table, state LoadState, limit int) (*chunkRead, error) {
+// read reads up to limit rows behind state.After that pass the filter.
+func (l *loader) read(ctx context.Context, t *catalog.Table, f filter, state LoadState, limit int) (*chunkRead, error) {
 	tx, err := l.conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return nil, fmt.Errorf("table %s: back-fill: %w", t, err)
@@ -66,7 +67,7 @@ func (l *loader) read(ctx context.Context, t *catalog.Table, state LoadState, li
 	if l.table != t {
 		l.table, l.fit = t, limit
 	}
-	cut, err := r.rows(ctx, tx, min(limit, l.fit))
+	cut, err := r.rows(ctx, tx, f, min(limit, l.fit))
 	if err != nil {
 		return nil, fmt.Errorf("table %s: back-fill: %w", t, withoutValues(err))
 	}
@@ -85,25 +86,37 @@ func (l *loader) read(ctx context.Context, t *catalog.Table, state LoadState, li
 
 // rows reads up to limit rows and chunkBytes. It reports whether it left out
 // rows because of the latter.
-func (r *chunkRead) rows(ctx context.Context, tx pgx.Tx, limit int) (cut bool, err error) {
+func (r *chunkRead) rows(ctx context.Context, tx pgx.Tx, f filter, limit int) (cut bool, err error) {
 	t := r.chunk.Table
-	var names, key, params []string
+	var names, key []string
 	for _, c := range t.Columns {
 		names = append(names, catalog.QuoteIdentifier(c.Name))
 	}
-	for i, at := range t.Key {
+	for _, at := range t.Key {
 		key = append(key, catalog.QuoteIdentifier(t.Columns[at].Name))
-		params = append(params, fmt.Sprintf("$%d", i+1))
 	}
-	where, args := "", [][]byte(nil)
-	if r.chunk.State.After != nil {
-		where = fmt.Sprintf("WHERE (%s) > (%s)", strings.Join(key, ", "), strings.Join(params, ", "))
-		for _, v := range r.chunk.State.After {
-			args = append(args, []byte(v))
+	order := strings.Join(key, ", ")
+	var upTo []string // the last key looked at; nil: the end of the table
+	if f.scan > 0 {
+		where, args := behind(order, r.chunk.State.After, " > ", nil)
+		sql := fmt.Sprintf("SELECT %s FROM %s%s ORDER BY %s OFFSET %d LIMIT 1", order, t.SQL(), join(where), order, f.scan-1)
+		res := tx.Conn().PgConn().ExecParams(ctx, sql, args, nil, nil, nil).Read()
+		if res.Err != nil {
+			return false, res.Err
+		}
+		for _, row := range res.Rows {
+			for _, v := range row {
+				upTo = append(upTo, string(v))
+			}
 		}
 	}
-	sql := fmt.Sprintf("SELECT %s FROM %s %s ORDER BY %s LIMIT %d",
-		strings.Join(names, ", "), t.SQL(), where, strings.Join(key, ", "), limit)
+	where, args := behind(order, r.chunk.State.After, " > ", f.args)
+	if upTo != nil {
+		var end string
+		end, args = behind(order, upTo, " <= ", args)
+		where = strings.Join(slices.DeleteFunc([]string{where, end}, isEmpty), " AND ")
+	}
+	sql := fmt.Sprintf("SELECT %s FROM %s%s ORDER BY %s LIMIT %d", strings.Join(names, ", "), t.SQL(), join(f.where, where), order, limit)
 	res := tx.Conn().PgConn().ExecParams(ctx, sql, args, nil, nil, nil)
 	size := 0
 	for res.NextRow() {
@@ -130,11 +143,39 @@ func (r *chunkRead) rows(ctx context.Context, tx pgx.Tx, limit int) (cut bool, e
 			state.After = append(state.After, string(r.chunk.Rows[n-1][at].Text))
 		}
 	}
+	if state.Done && upTo != nil { // the rows looked at, not the table
+		state.After, state.Done = upTo, false
+	}
 	if state.Done {
 		state.After = nil
 	}
 	return cut, nil
 }
+
+// behind is the condition that a key compares to values as op says, and the
+// arguments with the values behind them. Without values it is empty.
+func behind(key string, values []string, op string, args [][]byte) (string, [][]byte) {
+	if values == nil {
+		return "", args
+	}
+	var params []string
+	for _, v := range values {
+		args = append(slices.Clip(args), []byte(v))
+		params = append(params, fmt.Sprintf("$%d", len(args)))
+	}
+	return fmt.Sprintf("(%s)%s(%s)", key, op, strings.Join(params, ", ")), args
+}
+
+// join makes a WHERE of the conditions that are not empty.
+func join(conditions ...string) string {
+	conditions = slices.DeleteFunc(conditions, isEmpty)
+	if len(conditions) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(conditions, " AND ")
+}
+
+func isEmpty(s string) bool { return s == "" }
 
 // settle waits until every transaction that is open now has ended. The stream
 // lacks what a transaction did to a table before the table joined the

@@ -21,6 +21,8 @@ type Metrics struct {
 	lost       prometheus.Counter
 	loadRows   *prometheus.CounterVec
 	loadTables *prometheus.GaugeVec
+	orders     *prometheus.GaugeVec
+	orderRows  *prometheus.CounterVec
 	pending    prometheus.GaugeFunc
 
 	progress atomic.Int64 // Unix nanoseconds of the last progress; 0: nothing is pending
@@ -54,9 +56,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		lost: prometheus.NewCounter(prometheus.CounterOpts{Name: "supstream_slot_lost_total",
 			Help: "Times the slot was lost or gone although streams go on from it, and was made anew."}),
 		loadRows: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "supstream_backfill_rows_total",
-			Help: "Rows read by back-fills."}, []string{"dataomraade"}),
+			Help: "Rows read by first loads and repairs."}, []string{"dataomraade"}),
 		loadTables: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "supstream_backfill_tables_pending",
 			Help: "Tables whose back-fill has not ended."}, []string{"dataomraade"}),
+		orders: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "supstream_backfill_orders",
+			Help: "Ordered back-fills by state, one for each area of an order."}, []string{"state"}),
+		orderRows: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "supstream_backfill_ordered_rows_total",
+			Help: "Rows read by ordered back-fills."}, []string{"dataomraade"}),
 	}
 	changes := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "supstream_capture_changes_total",
 		Help: "Row changes decoded from the replication stream, of tables that are carried."}, []string{"op"})
@@ -65,7 +71,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	m.pending = prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "supstream_capture_stalled_seconds",
 		Help: "Seconds since the newest durable commit while something is pending; 0 when nothing is."}, m.stalledSeconds)
-	reg.MustRegister(changes, m.errors, m.restarts, m.state, m.retained, m.safe, m.slot, m.lost, m.loadRows, m.loadTables, m.pending)
+	reg.MustRegister(changes, m.errors, m.restarts, m.state, m.retained, m.safe, m.slot, m.lost, m.loadRows, m.loadTables, m.orders, m.orderRows, m.pending)
+	m.ordersAre(nil)
 	m.setState(StateStarting)
 	return m
 }
@@ -104,6 +111,17 @@ func (m *Metrics) loaded(t *catalog.Table, rows int, done bool) {
 	if done {
 		m.loadTables.WithLabelValues(t.Area.Slug).Dec()
 	}
+}
+
+// ordersAre records how many orders there are in each state.
+func (m *Metrics) ordersAre(count map[OrderState]int) {
+	for _, s := range orderStates() {
+		m.orders.WithLabelValues(string(s)).Set(float64(count[s]))
+	}
+}
+
+func (m *Metrics) ordered(t *catalog.Table, rows int) {
+	m.orderRows.WithLabelValues(t.Area.Slug).Add(float64(rows))
 }
 
 // pendingSince notes whether anything waits to become durable. Progress starts

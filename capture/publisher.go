@@ -20,8 +20,14 @@ type Publisher interface {
 	Advance(ctx context.Context, pos Position, at time.Time) error
 
 	// PublishChunk takes rows that a back-fill read, between transactions.
-	// The rows and the progress become durable together or not at all.
+	// The rows and the progress become durable together or not at all. A
+	// chunk of an order whose rows cannot be events is refused with a
+	// *RefusedError and does no harm.
 	PublishChunk(ctx context.Context, c *Chunk) error
+
+	// PublishOrder stores an order as it is now, between transactions. It is
+	// durable when this returns.
+	PublishOrder(ctx context.Context, o *Order) error
 
 	// ChunkRows is the most rows a chunk may have.
 	ChunkRows() int
@@ -49,6 +55,7 @@ type AreaState struct {
 	Dataomraade string
 	Position    Position             // zero: nothing is stored
 	Loads       map[string]LoadState // by table slug; every table of the area
+	Orders      []Order
 }
 
 // LoadState is how far a table's back-fill is.
@@ -62,8 +69,17 @@ type LoadState struct {
 // Chunk is a piece of a table read by a back-fill.
 type Chunk struct {
 	Table *catalog.Table
-	Reset bool          // first take away all rows that receivers have
-	Rows  []catalog.Row // in key order
-	Time  time.Time     // when they were read, by Postgres' clock
-	State LoadState     // after this chunk
+	Reset bool           // first take away all rows that receivers have
+	Rows  []catalog.Row  // in key order
+	Time  time.Time      // when they were read, by Postgres' clock
+	State LoadState      // after this chunk; not of an order
+	Order *Order         // as it is after this chunk; nil: a load
+	Only  catalog.Bruger // gets the rows alone; zero: all owners
 }
+
+// RefusedError is a chunk of which nothing was stored.
+type RefusedError struct{ Err error }
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+
+func (e *RefusedError) Unwrap() error { return e.Err }

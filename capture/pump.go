@@ -25,7 +25,7 @@ type pump struct {
 	durable  Position // at the last tick
 	streamed xidSet
 	watches  []*watch // in the order their chunks are to be published
-	commands chan func()
+	commands chan func(context.Context) error
 	ended    chan struct{}
 }
 
@@ -57,8 +57,7 @@ func (p *pump) run(ctx context.Context) error {
 		case <-p.queue.ready:
 		case <-p.pub.Wake():
 		case f := <-p.between():
-			f()
-			if err := p.chunks(ctx); err != nil {
+			if err := p.command(ctx, f); err != nil {
 				return err
 			}
 		case <-tick.C:
@@ -71,7 +70,7 @@ func (p *pump) run(ctx context.Context) error {
 }
 
 // between gives commands only between transactions.
-func (p *pump) between() <-chan func() {
+func (p *pump) between() <-chan func(context.Context) error {
 	if p.decoder.open {
 		return nil
 	}
@@ -99,8 +98,7 @@ func (p *pump) drain(ctx context.Context, tick <-chan time.Time) error {
 				return err
 			}
 		case f := <-p.between():
-			f()
-			if err := p.chunks(ctx); err != nil {
+			if err := p.command(ctx, f); err != nil {
 				return err
 			}
 		default:
@@ -162,6 +160,14 @@ func (p *pump) chunks(ctx context.Context) error {
 			continue
 		}
 		w.read.chunk.Rows = w.rest()
+		if w.turn != nil {
+			published, err := w.turn.publish(ctx, p.pub, w.read)
+			if err != nil {
+				return err
+			}
+			w.done <- published
+			continue
+		}
 		if err := p.pub.PublishChunk(ctx, &w.read.chunk); err != nil {
 			return err
 		}
@@ -211,16 +217,44 @@ func (p *pump) finish(ctx context.Context) error {
 	return cause
 }
 
-// do runs f on the pump's goroutine, between two transactions.
-func (p *pump) do(ctx context.Context, f func()) error {
-	done := make(chan struct{})
+// command runs what somebody gave to do.
+func (p *pump) command(ctx context.Context, f func(context.Context) error) error {
+	if err := f(ctx); err != nil {
+		return err
+	}
+	return p.chunks(ctx)
+}
+
+// do runs f on the pump's goroutine, between two transactions. An error of f
+// ends capture.
+func (p *pump) do(ctx context.Context, f func(context.Context) error) error {
+	done := make(chan error, 1)
 	select {
-	case p.commands <- func() { f(); close(done) }:
+	case p.commands <- func(ctx context.Context) error {
+		err := f(ctx)
+		done <- err
+		return err
+	}:
 	case <-p.ended:
 		return errPumpEnded
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	<-done
-	return nil
+	return <-done
+}
+
+// watch is the command that begins a chunk.
+func (p *pump) watch(w *watch) func(context.Context) error {
+	return func(context.Context) error {
+		p.watches = append(p.watches, w)
+		return nil
+	}
+}
+
+// forget is the command that gives a chunk up.
+func (p *pump) forget(w *watch) func(context.Context) error {
+	return func(context.Context) error {
+		p.watches = slices.DeleteFunc(p.watches, func(x *watch) bool { return x == w })
+		return nil
+	}
 }

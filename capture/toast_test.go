@@ -116,7 +116,7 @@ func TestRereadDoesNotQuoteValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = l.read(m.ctx, table(t, cat, "t"), LoadState{After: []string{cpr}}, 10)
+	_, err = l.read(m.ctx, table(t, cat, "t"), filter{}, LoadState{After: []string{cpr}}, 10)
 	if err == nil || strings.Contains(err.Error(), cpr) || !strings.Contains(err.Error(), "public.t") {
 		t.Errorf("error: %v", err)
 	}

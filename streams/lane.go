@@ -43,6 +43,7 @@ type lane struct {
 	sent        capture.Position // of the last position record sent
 	sentAt      time.Time
 	loads       map[string]*loadRecord // by table slug
+	orders      []capture.Order        // when the publisher was opened
 	part        uint32                 // parts used up by read events
 
 	// The open batch.
@@ -68,6 +69,16 @@ type transaction struct {
 	lastPos capture.Position // of the last change
 	from    capture.Position // everything up to it is in the stream or the open batch
 	split   bool             // a part has been sent
+}
+
+// forget drops what was collected.
+func (t *transaction) forget() { *t = transaction{data: t.data[:0], events: t.events[:0]} }
+
+// shrink gives memory back that an unusual transaction has taken.
+func (t *transaction) shrink(most int) {
+	if len(t.events) == 0 && cap(t.data) > 2*most {
+		t.data = nil
+	}
 }
 
 type txEvent struct {
@@ -203,6 +214,7 @@ const (
 	plainHeader    headerKind = iota // an event
 	releasedHeader                   // a note that expires
 	recordHeader                     // a record that replaces the one before it
+	endedHeader                      // the last such record, which expires
 	commitHeader                     // a record that ends the batch
 )
 
@@ -254,6 +266,9 @@ func (l *lane) header(kind headerKind) nats.Header {
 	case recordHeader:
 		h[hdrRollup] = []string{nats.MsgRollupSubject}
 		h[hdrTTL] = []string{"never"}
+	case endedHeader:
+		h[hdrRollup] = []string{nats.MsgRollupSubject}
+		h[hdrTTL] = []string{endedTTL}
 	}
 	return h
 }

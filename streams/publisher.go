@@ -74,6 +74,7 @@ type Publisher struct {
 	boundary capture.Position // everything before it has been published
 	clock    time.Time        // Postgres' time that belongs to it
 	part     uint32           // of the next event of the change at hand
+	only     catalog.Bruger   // of the chunk at hand, gets its rows alone; zero: all owners do
 	buf      []byte
 	record   []byte
 
@@ -116,6 +117,9 @@ func OpenPublisher(ctx context.Context, nc *nats.Conn, cfg PublisherConfig) (*Pu
 		}
 		l.slug = area.Slug
 		if err := l.readLoads(ctx, js, area); err != nil {
+			return nil, err
+		}
+		if l.orders, err = readOrders(ctx, js, area.Slug); err != nil {
 			return nil, err
 		}
 		p.addLane(l)
@@ -229,6 +233,9 @@ func (p *Publisher) events(ctx context.Context, l *lane, c *capture.Change) erro
 	}
 	for i := range after.Len() {
 		b := after.At(i)
+		if p.elsewhere(b) {
+			continue
+		}
 		var op Op
 		switch {
 		case c.Op == capture.Read:
@@ -243,6 +250,9 @@ func (p *Publisher) events(ctx context.Context, l *lane, c *capture.Change) erro
 		if err := p.event(l, b, op); err != nil {
 			return err
 		}
+	}
+	if p.only != (catalog.Bruger{}) {
+		return nil
 	}
 	return p.held.route(p, c, before.Held(), after.Held())
 }
@@ -388,7 +398,7 @@ func (p *Publisher) Areas() []capture.AreaState {
 		if l.loads == nil {
 			continue // of held rows
 		}
-		s := capture.AreaState{Dataomraade: l.slug, Position: l.resume, Loads: map[string]capture.LoadState{}}
+		s := capture.AreaState{Dataomraade: l.slug, Position: l.resume, Loads: map[string]capture.LoadState{}, Orders: l.orders}
 		for slug, r := range l.loads {
 			s.Loads[slug] = capture.LoadState{After: r.After, Rows: r.Rows, Done: r.Done, Reset: r.Reset}
 		}

@@ -97,25 +97,25 @@ func (p *Publisher) PublishChunk(ctx context.Context, c *capture.Chunk) error {
 	if c.Time.After(p.clock) {
 		p.clock = c.Time
 	}
-	change := capture.Change{Table: c.Table, Position: p.boundary, CommitTime: c.Time}
-	if c.Time.IsZero() {
-		change.CommitTime = p.clock
-	}
-	if c.Reset {
-		change.Op = capture.Truncate
-		if err := p.chunkChange(ctx, l, &change); err != nil {
+	if err := p.collect(ctx, l, c); err != nil {
+		if c.Order == nil {
 			return err
 		}
+		l.tx.forget()
+		p.held.lane.tx.forget()
+		return &capture.RefusedError{Err: err}
 	}
-	change.Op = capture.Read
-	for _, row := range c.Rows {
-		change.New = row
-		if err := p.chunkChange(ctx, l, &change); err != nil {
-			return err
-		}
+	if err := l.sendEvents(len(l.tx.events)); err != nil {
+		return err
 	}
+	l.tx.shrink(p.cfg.BatchBytes)
 	r := l.loads[c.Table.Slug]
-	r.After, r.Rows, r.Done, r.Reset, r.Part = c.State.After, c.State.Rows, c.State.Done, c.State.Reset, l.part
+	r.Part = l.part
+	if c.Order == nil {
+		r.After, r.Rows, r.Done, r.Reset = c.State.After, c.State.Rows, c.State.Done, c.State.Reset
+	} else if err := l.sendOrder(c.Order); err != nil {
+		return err
+	}
 	data, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("back-fill record: %w", err)
@@ -129,16 +129,30 @@ func (p *Publisher) PublishChunk(ctx context.Context, c *capture.Chunk) error {
 	return l.commit(ctx, p.boundary)
 }
 
-// chunkChange sends the events of one change of a chunk. They share the
-// chunk's position; their parts are counted over the life of the stream.
-func (p *Publisher) chunkChange(ctx context.Context, l *lane, c *capture.Change) error {
-	p.part = l.part
-	if err := p.events(ctx, l, c); err != nil {
-		return err
+// collect encodes the events of a chunk. They share the chunk's position;
+// their parts are counted over the life of the stream.
+func (p *Publisher) collect(ctx context.Context, l *lane, c *capture.Chunk) error {
+	change := capture.Change{Table: c.Table, Position: p.boundary, CommitTime: c.Time}
+	if c.Time.IsZero() {
+		change.CommitTime = p.clock
 	}
-	l.part = p.part
-	return l.sendEvents(len(l.tx.events))
+	p.only, p.part = c.Only, l.part
+	defer func() { p.only, l.part = catalog.Bruger{}, p.part }()
+	if c.Reset {
+		change.Op = capture.Truncate
+		if err := p.events(ctx, l, &change); err != nil {
+			return err
+		}
+	}
+	change.Op = capture.Read
+	for _, row := range c.Rows {
+		change.New = row
+		if err := p.events(ctx, l, &change); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// ChunkRows is the most rows that fit into one chunk.
-func (p *Publisher) ChunkRows() int { return max(1, (p.cfg.BatchEvents-2)/2) }
+// ChunkRows is the most rows that fit into one chunk, beside its records.
+func (p *Publisher) ChunkRows() int { return max(1, (p.cfg.BatchEvents-3)/2) }

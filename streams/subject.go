@@ -35,3 +35,5 @@ func ParseSubject(subject string) (slug string, b catalog.Bruger, err error) {
 func positionSubject(slug string) string { return "dfdg." + slug + "._pos" }
 
 func loadSubject(slug, table string) string { return "dfdg." + slug + "._load." + table }
+
+func orderSubject(slug, id string) string { return "dfdg." + slug + "._order." + id }
