@@ -68,7 +68,13 @@ func newMirror(t testing.TB, sql string) *mirror {
 // newMirrorOn is newMirror with a server and options of CREATE DATABASE.
 func newMirrorOn(t testing.TB, server *pgtest.Server, options, sql string) *mirror {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	return newMirrorFor(t, time.Minute, server, options, sql)
+}
+
+// newMirrorFor is newMirrorOn for a test that takes longer than a minute.
+func newMirrorFor(t testing.TB, longest time.Duration, server *pgtest.Server, options, sql string) *mirror {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), longest)
 	t.Cleanup(cancel)
 	m := &mirror{t: t, ctx: ctx, server: server, name: fmt.Sprintf("mirror%d", testServer.databases.Add(1))}
 	if err := server.Exec(ctx, "postgres", "CREATE DATABASE "+m.name+" "+options); err != nil {

@@ -105,7 +105,7 @@ func (o *orders) is(r *orderRun, order Order) {
 	if before != order.State {
 		o.log.Info("back-fill order", "order", order.ID, "dataomraade", order.Dataomraade, "state", order.State, "rows", order.Rows)
 		if order.State == OrderFailed {
-			o.log.Error("back-fill order failed", "order", order.ID, "dataomraade", order.Dataomraade, "error", order.Problem)
+			o.log.Warn("back-fill order failed", "order", order.ID, "dataomraade", order.Dataomraade, "error", order.Problem)
 		}
 	}
 	if !order.State.Active() && r.stop != nil {

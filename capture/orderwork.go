@@ -136,7 +136,7 @@ func (w *orderWorker) read(ctx context.Context, t *turn, watch *watch) (*chunkRe
 		}
 		w.conn = conn
 		// Who locks the table for long must not keep other orders waiting.
-		if _, err := conn.Exec(ctx, "SET lock_timeout = '5s'"); err != nil {
+		if _, err := conn.Exec(ctx, "SET lock_timeout = '1s'"); err != nil {
 			return nil, fmt.Errorf("set lock_timeout: %w", err)
 		}
 		if w.loader, err = newLoader(ctx, conn); err != nil {
