@@ -129,19 +129,8 @@ var errNoRow = errors.New("no row of the mirror has this key; an order gives row
 
 // read reads the chunk. The watch is on its way before that.
 func (w *orderWorker) read(ctx context.Context, t *turn, watch *watch) (*chunkRead, error) {
-	if w.conn == nil {
-		conn, err := connect(ctx, w.postgres)
-		if err != nil {
-			return nil, err
-		}
-		w.conn = conn
-		// Who locks the table for long must not keep other orders waiting.
-		if _, err := conn.Exec(ctx, "SET lock_timeout = '1s'"); err != nil {
-			return nil, fmt.Errorf("set lock_timeout: %w", err)
-		}
-		if w.loader, err = newLoader(ctx, conn); err != nil {
-			return nil, err
-		}
+	if err := w.connect(ctx); err != nil {
+		return nil, err
 	}
 	if !w.settled {
 		if err := w.loader.settle(ctx, w.log); err != nil {
@@ -166,6 +155,32 @@ func (w *orderWorker) read(ctx context.Context, t *turn, watch *watch) (*chunkRe
 		err = fmt.Errorf("table %s: %w", t.table, errNoRow)
 	}
 	return read, err
+}
+
+// connect opens the connection if there is none.
+func (w *orderWorker) connect(ctx context.Context) error {
+	if w.conn != nil {
+		return nil
+	}
+	conn, err := connect(ctx, w.postgres)
+	if err != nil {
+		return err
+	}
+	// Who locks the table for long must not keep other orders waiting.
+	_, err = conn.Exec(ctx, "SET lock_timeout = '1s'")
+	if err != nil {
+		err = fmt.Errorf("set lock_timeout: %w", err)
+	}
+	var l *loader
+	if err == nil {
+		l, err = newLoader(ctx, conn)
+	}
+	if err != nil {
+		conn.Close(context.WithoutCancel(ctx))
+		return err
+	}
+	w.conn, w.loader = conn, l
+	return nil
 }
 
 // estimate asks the planner how many rows the order has.
