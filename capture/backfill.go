@@ -62,12 +62,17 @@ func rowKey(t *catalog.Table, row catalog.Row) string {
 }
 
 // stale reports whether the chunk has to be read again: a transaction that was
-// streamed before the watch began was not yet visible to the chunk.
+// streamed before the watch began was not yet visible to the chunk. Such a one
+// may also lie behind the snapshot's end, which is the end of those that are
+// over, not of those that have begun.
 func (w *watch) stale(streamed *xidSet) bool {
-	return slices.ContainsFunc(w.read.snapshot.running, func(xid uint64) bool {
-		_, since := w.streamed[uint32(xid)]
-		return !since && streamed.has(uint32(xid))
-	})
+	before := func(xid uint32) bool {
+		_, since := w.streamed[xid]
+		return !since && streamed.has(xid)
+	}
+	s := &w.read.snapshot
+	return slices.ContainsFunc(s.running, func(xid uint64) bool { return before(uint32(xid)) }) ||
+		streamed.from(uint32(s.xmax), before)
 }
 
 // rest drops the rows that a later change has overtaken.

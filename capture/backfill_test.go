@@ -46,6 +46,8 @@ func TestWatch(t *testing.T) {
 		{"a seen truncate", nil, nil, []Change{{Op: Truncate, XID: 98}}, false, "1 2 3"},
 		{"streamed before the watch, not yet visible", []uint32{103}, nil, nil, true, "1 2 3"},
 		{"streamed before the watch and visible", []uint32{99}, nil, nil, false, "1 2 3"},
+		{"streamed before the watch, over for others only later", []uint32{112}, nil, nil, true, "1 2 3"},
+		{"streamed since, and behind the snapshot", nil, []uint32{112}, nil, false, "1 2 3"},
 		{"streamed since, in this table", nil, nil, []Change{{Op: Update, XID: 103, New: r("9", "b")}}, false, "1 2 3"},
 		{"streamed since, in other tables", nil, []uint32{103, 105}, nil, false, "1 2 3"},
 	}

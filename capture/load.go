@@ -182,8 +182,12 @@ func isEmpty(s string) bool { return s == "" }
 // publication, and what was streamed to an earlier process may not be visible
 // yet (with synchronous replication, for long); a read after this sees both.
 func (l *loader) settle(ctx context.Context, log *slog.Logger) error {
+	// The end of a snapshot lies behind those that are over, and may lie in
+	// front of some that are open; a number taken now lies behind all. A
+	// standby, which gives none, streams nothing that is not visible there.
 	var next string
-	if err := l.conn.QueryRow(ctx, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text").Scan(&next); err != nil {
+	if err := l.conn.QueryRow(ctx, `
+		SELECT CASE WHEN pg_is_in_recovery() THEN pg_snapshot_xmax(pg_current_snapshot()) ELSE pg_current_xact_id() END::text`).Scan(&next); err != nil {
 		return fmt.Errorf("read open transactions: %w", err)
 	}
 	for told := false; ; told = true {

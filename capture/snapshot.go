@@ -56,7 +56,8 @@ func (s snapshot) sees(xid uint32) bool {
 // has to be repeated.
 type xidSet struct {
 	pages  map[uint32]*[xidPage / 64]uint64
-	newest uint32
+	newest uint32 // page
+	last   uint32 // transaction
 }
 
 const (
@@ -68,7 +69,10 @@ func (s *xidSet) add(xid uint32) {
 	page := xid / xidPage
 	if s.pages == nil {
 		s.pages = map[uint32]*[xidPage / 64]uint64{}
-		s.newest = page
+		s.newest, s.last = page, xid
+	}
+	if int32(xid-s.last) > 0 {
+		s.last = xid
 	}
 	p := s.pages[page]
 	if p == nil {
@@ -95,4 +99,17 @@ func (s *xidSet) forget() {
 func (s *xidSet) has(xid uint32) bool {
 	p := s.pages[xid/xidPage]
 	return p != nil && p[xid%xidPage/64]&(1<<(xid%64)) != 0
+}
+
+// from reports whether f holds for a transaction from xid on up to the last.
+func (s *xidSet) from(xid uint32, f func(uint32) bool) bool {
+	if s.pages == nil {
+		return false
+	}
+	for ; int32(s.last-xid) >= 0; xid++ {
+		if f(xid) {
+			return true
+		}
+	}
+	return false
 }
