@@ -178,6 +178,15 @@ func TestOrdersUnderWriters(t *testing.T) {
 	crashes := l.orderAtRandom(m.ctx, t, c, rand.New(rand.NewPCG(seed, 99)), time.Now().Add(long))
 	close(stop)
 	writers.Wait()
+	m.exec("INSERT INTO kode VALUES (1, 'end')")
+	for done := false; !done; time.Sleep(5 * time.Millisecond) {
+		if m.ctx.Err() != nil {
+			t.Fatal("the end never came")
+		}
+		l.mu.Lock()
+		done = l.ended
+		l.mu.Unlock()
+	}
 	for id, scope := range map[string]Scope{"quiet001": {Kind: ScopeAll}, "quiet002": {Kind: ScopeBruger, Bruger: "kommune.751"}} {
 		for {
 			_, err := c.StartOrder(m.ctx, OrderRequest{ID: id, Dataomraade: "sager", Scope: scope})
@@ -191,15 +200,6 @@ func TestOrdersUnderWriters(t *testing.T) {
 		}
 	}
 	l.finish(m.ctx, t, c)
-	m.exec("INSERT INTO kode VALUES (1, 'end')")
-	for done := false; !done; time.Sleep(5 * time.Millisecond) {
-		if m.ctx.Err() != nil {
-			t.Fatal("the end never came")
-		}
-		l.mu.Lock()
-		done = l.ended
-		l.mu.Unlock()
-	}
 	l.verify(t, m)
 	l.mu.Lock()
 	defer l.mu.Unlock()
