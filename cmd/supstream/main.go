@@ -27,6 +27,7 @@ const (
 
 // app is what a command gets from the outside world.
 type app struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
 
@@ -37,7 +38,7 @@ type app struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the first signal asks to stop, a second one kills
-	a := &app{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
 	os.Exit(a.execute(ctx, os.Args[1:]))
 }
 
@@ -61,6 +62,7 @@ func (a *app) execute(ctx context.Context, args []string) int {
 func newRoot(a *app) *cobra.Command {
 	root := group("supstream", "DFDG changes from Postgres to NATS JetStream and to delta files",
 		newAftale(a),
+		newBackfill(a),
 		newCatalog(a),
 		newCheck(a),
 		newConfig(a),

@@ -52,6 +52,7 @@ type service struct {
 	log      *slog.Logger
 	group    *errgroup.Group
 	progress func(capture.LoadProgress)
+	capturer *capture.Capturer // nil without the role
 }
 
 // run starts the roles and waits for them. The first that fails ends the others. What is wrong with the files that were given is found

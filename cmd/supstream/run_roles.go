@@ -46,6 +46,7 @@ func (s *service) capture(ctx context.Context) error {
 		},
 		Progress: s.progress, Log: s.log, Metrics: capture.NewMetrics(s.registry),
 	})
+	s.capturer = capturer
 	s.group.Go(func() error {
 		if err := capturer.Run(ctx); err != nil {
 			return fmt.Errorf("capture: %w", err)
@@ -125,6 +126,13 @@ func (s *service) serve(ctx context.Context) error {
 			return fmt.Errorf("make folder: %w", err)
 		}
 		cfg.Disks = append(cfg.Disks, ops.Disk{Kind: kind, Path: dir})
+	}
+	if s.capturer != nil {
+		token, err := adminToken(s.config.DataDir)
+		if err != nil {
+			return err
+		}
+		cfg.Admin = &ops.Admin{Token: token, Handler: ops.BackfillHandler(s.capturer)}
 	}
 	server, err := ops.Listen(cfg)
 	if err != nil {
