@@ -29,6 +29,8 @@ type Config struct {
 	// Status adds what the metrics do not know; may be nil.
 	Status func(ctx context.Context, s *Status) error
 
+	Orders Orders // zero: none are taken
+
 	Disks []Disk                                // folders whose file systems are measured
 	Store func() (used, limit int64, err error) // bytes in the streams, and how many there may be; nil: not measured
 
@@ -169,6 +171,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, s.readiness()) })
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { s.json(w, http.StatusOK, s.status(r.Context())) })
 	mux.HandleFunc("GET /{$}", s.page)
+	mux.HandleFunc("POST /orders/{name}", s.order)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
