@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -38,8 +39,9 @@ type Config struct {
 
 // Capturer reads a mirror's changes and hands them to a publisher.
 type Capturer struct {
-	cfg Config
-	log *slog.Logger
+	cfg  Config
+	log  *slog.Logger
+	live atomic.Pointer[pump] // of the session that has the slot, nil between sessions
 }
 
 // New returns a capturer; Run makes it work.
@@ -241,6 +243,8 @@ func (c *Capturer) stream(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgCo
 		boundary: Position{LSN: from}, commands: make(chan func()), ended: make(chan struct{}),
 	}
 	c.cfg.Metrics.setState(StateStreaming)
+	c.live.Store(p)
+	defer c.live.Store(nil)
 
 	g, gctx := errgroup.WithContext(ctx)
 	// The receiver ends after the pump, so that what the pump stored last is

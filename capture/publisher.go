@@ -66,4 +66,5 @@ type Chunk struct {
 	Rows  []catalog.Row // in key order
 	Time  time.Time     // when they were read, by Postgres' clock
 	State LoadState     // after this chunk
+	Mends []Mend        // not nil: a repair; only these and no rows, and State is not stored
 }

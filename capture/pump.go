@@ -161,9 +161,16 @@ func (p *pump) chunks(ctx context.Context) error {
 			w.done <- false
 			continue
 		}
-		w.read.chunk.Rows = w.rest()
-		if err := p.pub.PublishChunk(ctx, &w.read.chunk); err != nil {
-			return err
+		c := &w.read.chunk
+		if c.Mends != nil {
+			c.Mends = w.restMends()
+		} else {
+			c.Rows = w.rest()
+		}
+		if c.Mends == nil || len(c.Mends) > 0 {
+			if err := p.pub.PublishChunk(ctx, c); err != nil {
+				return err
+			}
 		}
 		w.done <- true
 	}

@@ -23,6 +23,7 @@ type metrics struct {
 	seconds prometheus.Counter
 	spilled prometheus.Counter
 	errors  *prometheus.CounterVec
+	compare *compareMetrics
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -51,6 +52,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		spilled: counter("supstream_projection_spilled_bytes_total", "Bytes of sorted runs written because a window did not fit into memory."),
 		errors:  counters("supstream_projection_errors_total", "Failures by kind: source, base, range_gone, closed, disk_full, publish.", "kind"),
 	}
+	m.compare = newCompareMetrics(reg)
 	if reg != nil {
 		reg.MustRegister(m.newest, m.period, m.waiting, m.files, m.bytes, m.rows, m.netZero, m.events, m.seconds, m.spilled, m.errors)
 	}

@@ -31,6 +31,7 @@ type encoder struct {
 	key, data []byte // data: key, or key and row, without the closing brace
 	keyEnd    int    // where the key ends in data
 	hasRow    bool
+	repair    bool // events are marked as repairs
 	hash      [sha256.Size]byte
 	hashHex   [2 * keyHashLen]byte
 
@@ -183,6 +184,9 @@ func (e *encoder) event(b []byte, op Op, part uint32) ([]byte, error) {
 	b = append(b, b[id:change]...)
 	b = append(b, `","xid":`...)
 	b = strconv.AppendUint(b, uint64(c.XID), 10)
+	if e.repair {
+		b = append(b, `,"repair":true`...)
+	}
 	b = append(b, `,"data":{`...)
 	b = append(b, data...)
 	return append(b, '}', '}'), nil

@@ -107,6 +107,11 @@ func (p *Publisher) PublishChunk(ctx context.Context, c *capture.Chunk) error {
 			return err
 		}
 	}
+	if c.Mends != nil {
+		if err := p.mends(l, &change, c.Mends); err != nil {
+			return err
+		}
+	}
 	change.Op = capture.Read
 	for _, row := range c.Rows {
 		change.New = row
@@ -115,7 +120,10 @@ func (p *Publisher) PublishChunk(ctx context.Context, c *capture.Chunk) error {
 		}
 	}
 	r := l.loads[c.Table.Slug]
-	r.After, r.Rows, r.Done, r.Reset, r.Part = c.State.After, c.State.Rows, c.State.Done, c.State.Reset, l.part
+	r.Part = l.part
+	if c.Mends == nil {
+		r.After, r.Rows, r.Done, r.Reset = c.State.After, c.State.Rows, c.State.Done, c.State.Reset
+	}
 	data, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("back-fill record: %w", err)

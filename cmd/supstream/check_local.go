@@ -167,7 +167,7 @@ func (k *checkup) keys() {
 		used       string // a folder that is not empty once the key was used
 		lost       string
 	}{
-		{"pseudonym.key", roleCapture, func(p string) error { _, err := readPseudonymKey(p); return err },
+		{"pseudonym.key", roleCapture, func(p string) error { _, err := readSecretKey(p); return err },
 			filepath.Join(k.config.DataDir, "nats", "jetstream"), "the streams hold events whose subjects were made with it"},
 		{"manifest.pem", roleProject, func(p string) error { _, err := sinks.LoadKey(p); return err },
 			k.config.Outbox, "the outbox holds files that were signed with it"},

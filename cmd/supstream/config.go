@@ -37,6 +37,7 @@ type Config struct {
 	NATS        NATS        `yaml:"nats"`
 	Capture     Capture     `yaml:"capture"`
 	Projections Projections `yaml:"projections"`
+	Reconcile   Reconcile   `yaml:"reconcile"`
 	Outbox      string      `yaml:"outbox"` // folder of the delta files
 	Keys        string      `yaml:"keys"`   // folder of the signing keys
 	HTTP        HTTP        `yaml:"http"`
@@ -95,6 +96,11 @@ type Projections struct {
 	Memory  Bytes         `yaml:"memory"`
 	Workers int           `yaml:"workers"`
 	Dir     string        `yaml:"dir"`
+}
+
+// Reconcile compares the mirror with what receivers have.
+type Reconcile struct {
+	At string `yaml:"at"` // "03:00", every day, Danish time; empty: only when asked
 }
 
 // HTTP serves metrics, health and status.

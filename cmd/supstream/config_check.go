@@ -80,6 +80,13 @@ func (c *Config) check(doc *yamlfile.Document) error {
 	if every := c.Projections.Every; every != 0 && every < c.Capture.MarkerInterval {
 		refuse("projections.every", "%s is shorter than capture.marker_interval (%s): a window closes only at a marker", every, c.Capture.MarkerInterval)
 	}
+	if c.Reconcile.At != "" {
+		if _, err := time.Parse("15:04", c.Reconcile.At); err != nil {
+			refuse("reconcile.at", "want a time of day such as 03:00, or empty for never")
+		} else if slices.Contains(c.Roles, roleProject) && c.Postgres.URL == "" {
+			refuse("reconcile.at", "the comparison reads the mirror: set postgres.url")
+		}
+	}
 	c.checkFolders(refuse)
 	if c.HTTP.Listen != "" && !hostPort(c.HTTP.Listen) {
 		refuse("http.listen", "want host:port, or empty for none")

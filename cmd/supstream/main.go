@@ -65,6 +65,7 @@ func newRoot(a *app) *cobra.Command {
 		newCheck(a),
 		newConfig(a),
 		newDemo(a),
+		newReconcile(a),
 		newRun(a),
 		newStatus(a),
 		newVerify(a),

@@ -52,12 +52,14 @@ type service struct {
 	log      *slog.Logger
 	group    *errgroup.Group
 	progress func(capture.LoadProgress)
+	compare  *reconciler
 }
 
 // run starts the roles and waits for them. The first that fails ends the others. What is wrong with the files that were given is found
 // before anything is changed.
 func (a *app) run(ctx context.Context, c *Config, log *slog.Logger) error {
 	s := &service{config: c, registry: prometheus.NewRegistry(), log: log}
+	s.compare = &reconciler{s: s}
 	var err error
 	if s.catalog, err = a.catalog(c.Catalog); err != nil {
 		return err

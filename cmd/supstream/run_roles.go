@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,6 +47,7 @@ func (s *service) capture(ctx context.Context) error {
 		},
 		Progress: s.progress, Log: s.log, Metrics: capture.NewMetrics(s.registry),
 	})
+	s.compare.capturer = capturer
 	s.group.Go(func() error {
 		if err := capturer.Run(ctx); err != nil {
 			return fmt.Errorf("capture: %w", err)
@@ -78,8 +80,14 @@ func (s *service) project(ctx context.Context) error {
 		if runner == nil {
 			return err
 		}
-		return errors.Join(runner.Run(ctx), runner.Close())
+		s.compare.use(runner)
+		err = runner.Run(ctx)
+		s.compare.use(nil)
+		return errors.Join(err, runner.Close())
 	})
+	if at := s.config.Reconcile.At; at != "" {
+		s.group.Go(func() error { return s.compare.nightly(ctx, at) })
+	}
 	return nil
 }
 
@@ -112,6 +120,13 @@ func (s *service) serve(ctx context.Context) error {
 		Ready: append(ops.Progress(s.registry, ops.DefaultLimits()),
 			ops.Check{Name: "disk", Run: func(context.Context) error { return s.config.room() }}),
 		Status: s.status, Log: s.log,
+	}
+	if slices.Contains(s.config.Roles, roleProject) {
+		token, err := ordersToken(s.config.Keys)
+		if err != nil {
+			return err
+		}
+		cfg.Orders = ops.Orders{Token: token, Take: map[string]ops.Order{orderReconcile: s.compare.order}}
 	}
 	// A restart can mend a server inside this process, but not a cluster.
 	check := ops.Check{Name: "nats", Run: s.broker.healthy}
