@@ -100,27 +100,59 @@ type KeyOf struct {
 // whatever goes on meanwhile, and a healthy system shows no difference. Rows are first compared by checksums for each table and
 // Bruger; only where these differ, row by row, with a new snapshot.
 func (r *Runner) Reconcile(ctx context.Context, m Mirror, s Scope, repair Repair) ([]Comparison, error) {
-	out := []Comparison{}
+	var work []*comparison
 	for _, a := range r.areas {
-		if len(s.Areas) > 0 && !slices.Contains(s.Areas, a.Slug) || len(s.tables(a)) == 0 {
-			continue
+		if (len(s.Areas) == 0 || slices.Contains(s.Areas, a.Slug)) && len(s.tables(a)) > 0 {
+			work = append(work, &comparison{Runner: r, area: a, mirror: m, scope: s, repair: repair})
 		}
-		c := &comparison{Runner: r, area: a, mirror: m, scope: s}
-		began := time.Now()
-		err := c.run(ctx, repair)
-		c.Seconds = time.Since(began).Seconds()
-		if ctx.Err() != nil {
-			return out, context.Cause(ctx)
+	}
+	compareAll(ctx, work)
+	var again []*comparison
+	for _, c := range work {
+		if c.err == nil && c.Repaired > 0 {
+			again = append(again, &comparison{Runner: r, area: c.area, mirror: m, scope: s, first: c})
 		}
-		if err != nil {
-			r.log.Error("comparison with the mirror failed", "dataomraade", a.Slug, "error", err)
-			c.Error = err.Error()
+	}
+	compareAll(ctx, again)
+	for _, c := range again {
+		c.Repaired = c.first.Repaired
+		if len(c.List) == 0 {
+			c.List = c.first.List
 		}
-		whole := len(s.Tables) == 0 && len(s.Brugere) == 0
-		r.metrics.reconciled(&c.Comparison, whole)
+		*c.first = *c
+	}
+	out := []Comparison{}
+	for _, c := range work {
+		if c.err != nil && ctx.Err() == nil {
+			r.log.Error("comparison with the mirror failed", "dataomraade", c.Slug, "error", c.err)
+			c.Error = c.err.Error()
+		}
+		if ctx.Err() == nil {
+			r.metrics.reconciled(&c.Comparison, len(s.Tables) == 0 && len(s.Brugere) == 0)
+		}
 		out = append(out, c.Comparison)
 	}
-	return out, nil
+	return out, context.Cause(ctx)
+}
+
+// compareAll reads the tables of all areas first, so that the streams come as far as the mirror once and not area by area.
+func compareAll(ctx context.Context, work []*comparison) {
+	step := func(do func(c *comparison) error) {
+		for _, c := range work {
+			began := time.Now()
+			if c.err == nil && ctx.Err() == nil {
+				c.err = do(c)
+			}
+			c.Seconds += time.Since(began).Seconds()
+		}
+	}
+	step(func(c *comparison) error { return c.begin(ctx) })
+	step(func(c *comparison) error { return c.finish(ctx) })
+	for _, c := range work {
+		if c.view != nil {
+			c.err = errors.Join(c.err, c.view.Close())
+		}
+	}
 }
 
 // comparison is the work on one area.
@@ -131,26 +163,18 @@ type comparison struct {
 	mirror Mirror
 	scope  Scope
 	repair Repair
-	due    []KeyOf // to be mended, of the table at hand
+	due    []KeyOf     // to be mended, of the table at hand
+	first  *comparison // what this one repeats after a repair
+	err    error
+
+	// The first look at all tables.
+	view  *view
+	want  *digests
+	looks map[string]*streams.Look
 }
 
-func (c *comparison) run(ctx context.Context, repair Repair) error {
-	c.repair, c.Comparison = repair, Comparison{Dataomraade: c.Slug, Kinds: map[string]int64{}}
-	if err := c.once(ctx); err != nil || c.Repaired == 0 {
-		return err
-	}
-	found := c.Comparison
-	c.repair, c.Comparison = nil, Comparison{Dataomraade: c.Slug, Kinds: map[string]int64{}}
-	err := c.once(ctx)
-	if len(c.List) == 0 {
-		c.List = found.List
-	}
-	c.Repaired = found.Repaired
-	return err
-}
-
-// once compares the area: checksums first, then the rows of what differs.
-func (c *comparison) once(ctx context.Context) error {
+// finish compares what begin has read: checksums first, then the rows of what differs.
+func (c *comparison) finish(ctx context.Context) error {
 	suspects, err := c.checksums(ctx)
 	if err != nil {
 		return err
@@ -173,28 +197,36 @@ func (c *comparison) once(ctx context.Context) error {
 	return nil
 }
 
-// checksums lists the tables and Brugere that differ, or that could not be compared this way.
-func (c *comparison) checksums(ctx context.Context) ([]shardKey, error) {
-	v, err := c.openView(ctx, c.area) // before the looks: what is in the base has long been visible
-	if err != nil {
-		return nil, err
+// begin reads the tables.
+func (c *comparison) begin(ctx context.Context) (err error) {
+	c.Comparison = Comparison{Dataomraade: c.Slug, Kinds: map[string]int64{}}
+	if c.view, err = c.openView(ctx, c.area); err != nil { // before the looks: what is in the base has long been visible
+		return err
 	}
-	defer v.Close()
-	want, looks := newDigests(), map[string]*streams.Look{}
-	var end uint64
+	c.want, c.looks = newDigests(), map[string]*streams.Look{}
 	for _, t := range c.scope.tables(c.area) {
 		look, counts, err := c.mirror.Read(ctx, t, true, func(e *streams.Event) error {
 			if c.scope.wants(e.Bruger) {
 				c.Rows++
-				want.add(shardKey{e.Bruger, e.Table}, e.Key, e.Row)
+				c.want.add(shardKey{e.Bruger, e.Table}, e.Key, e.Row)
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		c.count(t, want, counts)
-		looks[t.Slug], end = look, max(end, look.End)
+		c.count(t, c.want, counts)
+		c.looks[t.Slug] = look
+	}
+	return nil
+}
+
+// checksums lists the tables and Brugere that differ, or that could not be compared this way.
+func (c *comparison) checksums(ctx context.Context) ([]shardKey, error) {
+	v, want, looks := c.view, c.want, c.looks
+	var end uint64
+	for _, look := range looks {
+		end = max(end, look.End)
 	}
 	mark, err := c.reach(ctx, c.area, end)
 	if err != nil {
