@@ -32,6 +32,11 @@ type Config struct {
 	// before it, if any, was closed.
 	Open func(ctx context.Context) (Publisher, error)
 
+	// Mend makes receivers' rows of an area what the mirror has, by comparison
+	// and Repair. With nil, or when it fails, an area whose stream was behind
+	// the slot is emptied and read again.
+	Mend func(ctx context.Context, area *catalog.Dataomraade) error
+
 	Progress func(LoadProgress) // may be nil
 	Log      *slog.Logger
 	Metrics  *Metrics
@@ -191,7 +196,7 @@ func (c *Capturer) slot(ctx context.Context, conn *pgx.Conn, repl *pgconn.PgConn
 		return s, false, err
 	}
 	if s.Exists && s.WALStatus == "lost" {
-		c.log.Error("the replication slot is lost and is made anew; all areas are read again", "slot", c.cfg.Slot)
+		c.log.Error("the replication slot is lost and is made anew; all areas are repaired", "slot", c.cfg.Slot)
 		if _, err := conn.Exec(ctx, "SELECT pg_drop_replication_slot($1)", c.cfg.Slot); err != nil {
 			return s, false, fmt.Errorf("drop lost slot %s: %w", c.cfg.Slot, err)
 		}
@@ -307,7 +312,7 @@ func (c *Capturer) jobs(areas []AreaState, from uint64, created bool) []loadJob 
 		fresh := a.Position == Position{}
 		behind := !fresh && (created || a.Position.LSN < from)
 		if behind {
-			c.log.Error("the stream is behind the slot; the area is read again", "dataomraade", a.Dataomraade)
+			c.log.Error("the stream is behind the slot; the area is repaired", "dataomraade", a.Dataomraade)
 		}
 		pending := 0
 		for _, t := range area.Tables {
@@ -343,6 +348,9 @@ func (c *Capturer) load(ctx context.Context, p *pump, jobs []loadJob) error {
 		return err
 	}
 	if err := l.settle(ctx, c.log); err != nil {
+		return err
+	}
+	if jobs, err = c.mendLost(ctx, p, jobs); err != nil {
 		return err
 	}
 	limit := p.pub.ChunkRows()

@@ -33,6 +33,9 @@ type Scope struct {
 	Tables  []string // slugs
 	Brugere []catalog.Bruger
 	List    int // most differences to list
+
+	// Loading takes areas too that have not been read to their end: what is not there yet is missing.
+	Loading bool
 }
 
 func (s *Scope) wants(b catalog.Bruger) bool {
@@ -228,7 +231,7 @@ func (c *comparison) checksums(ctx context.Context) ([]shardKey, error) {
 	for _, look := range looks {
 		end = max(end, look.End)
 	}
-	mark, err := c.reach(ctx, c.area, end)
+	mark, err := c.reach(ctx, c.area, c.scope.Loading, end)
 	if err != nil {
 		return nil, err
 	}
@@ -339,14 +342,14 @@ func (c *comparison) tableOnce(ctx context.Context, t *catalog.Table, brugere []
 // which Postgres leaves out large values is filled from the row as it is when the change is decoded, which may be later than the
 // look. By the second mark the stream says what made it so.
 func (c *comparison) reachAll(ctx context.Context, look *streams.Look) (streams.Mark, error) {
-	if m, err := c.reach(ctx, c.area, look.End); err != nil {
+	if m, err := c.reach(ctx, c.area, c.scope.Loading, look.End); err != nil {
 		return m, err
 	}
 	end, err := c.mirror.Position(ctx)
 	if err != nil {
 		return streams.Mark{}, err
 	}
-	return c.reach(ctx, c.area, end)
+	return c.reach(ctx, c.area, c.scope.Loading, end)
 }
 
 // found notes a difference, and mends it with others when there are enough.

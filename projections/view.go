@@ -73,7 +73,7 @@ func (v *view) parts() []part {
 }
 
 // reach waits for the first mark at or behind a position of the log.
-func (r *Runner) reach(ctx context.Context, a *area, lsn uint64) (streams.Mark, error) {
+func (r *Runner) reach(ctx context.Context, a *area, loading bool, lsn uint64) (streams.Mark, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, reachWithin, fmt.Errorf("%w: its stream did not come as far as the mirror within %s", ErrNotComparable, reachWithin))
 	defer cancel()
 	for {
@@ -81,7 +81,7 @@ func (r *Runner) reach(ctx context.Context, a *area, lsn uint64) (streams.Mark, 
 		switch {
 		case err != nil && context.Cause(ctx) == nil:
 			return m, fmt.Errorf("newest mark: %w", err)
-		case err == nil && m.Loading:
+		case err == nil && m.Loading && !loading:
 			return m, fmt.Errorf("%w: it is being read", ErrNotComparable)
 		case err == nil && m.Position.LSN >= lsn:
 			return m, nil

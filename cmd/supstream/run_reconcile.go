@@ -118,6 +118,27 @@ func (r *reconciler) run(ctx context.Context, scope projections.Scope, repair bo
 	return results, err
 }
 
+// mend repairs an area whose stream lacks changes. It waits a while for the projector, which may start at the same time.
+func (r *reconciler) mend(ctx context.Context, area *catalog.Dataomraade) error {
+	for end := time.Now().Add(mendWithin); ; {
+		results, err := r.run(ctx, projections.Scope{Areas: []string{area.Slug}, Loading: true}, true)
+		if refused := (*ops.RefusedError)(nil); errors.As(err, &refused) && time.Now().Before(end) {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(standbyAgain):
+			}
+			continue
+		}
+		if err == nil {
+			err = verdict(results)
+		}
+		return err
+	}
+}
+
+const mendWithin = time.Minute
+
 // nightly compares everything every day at a time of day.
 func (r *reconciler) nightly(ctx context.Context, at string) error {
 	zone, err := time.LoadLocation(projections.TimeZone)

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"supstream/capture"
+	"supstream/catalog"
 	"supstream/ops"
 	"supstream/projections"
 	"supstream/projections/durable"
@@ -31,6 +32,10 @@ func (s *service) capture(ctx context.Context) error {
 	}
 	topology := streams.Topology{Catalog: s.catalog, Mirror: s.config.Mirror, Replicas: s.config.NATS.Replicas}
 	metrics := streams.NewMetrics(s.registry)
+	var mend func(context.Context, *catalog.Dataomraade) error
+	if slices.Contains(s.config.Roles, roleProject) { // the base is in this process
+		mend = s.compare.mend
+	}
 	capturer := capture.New(capture.Config{
 		Postgres: pg, Catalog: s.catalog, Slot: s.config.Postgres.Slot, Publication: s.config.Postgres.Publication,
 		MarkEvery: s.config.Capture.MarkerInterval,
@@ -45,7 +50,7 @@ func (s *service) capture(ctx context.Context) error {
 				Log: s.log, Metrics: metrics,
 			})
 		},
-		Progress: s.progress, Log: s.log, Metrics: capture.NewMetrics(s.registry),
+		Mend: mend, Progress: s.progress, Log: s.log, Metrics: capture.NewMetrics(s.registry),
 	})
 	s.compare.capturer = capturer
 	s.group.Go(func() error {
