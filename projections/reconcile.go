@@ -166,7 +166,8 @@ type comparison struct {
 	mirror Mirror
 	scope  Scope
 	repair Repair
-	due    []KeyOf     // to be mended, of the table at hand
+	due    []KeyOf // to be mended, of the table at hand
+	waited time.Duration
 	first  *comparison // what this one repeats after a repair
 	err    error
 
@@ -183,6 +184,7 @@ func (c *comparison) finish(ctx context.Context) error {
 		return err
 	}
 	slices.SortFunc(suspects, shardKey.compare)
+	c.log.Debug("checksums compared", "dataomraade", c.Slug, "rows", c.Rows, "differing", len(suspects), "waited", c.waited)
 	for _, t := range c.scope.tables(c.area) {
 		var brugere []catalog.Bruger
 		for _, k := range suspects {
@@ -231,10 +233,12 @@ func (c *comparison) checksums(ctx context.Context) ([]shardKey, error) {
 	for _, look := range looks {
 		end = max(end, look.End)
 	}
+	began := time.Now()
 	mark, err := c.reach(ctx, c.area, c.scope.Loading, end)
 	if err != nil {
 		return nil, err
 	}
+	c.waited = time.Since(began)
 	c.Position = mark.Position.String()
 	disturbed, err := c.window(ctx, c.area, v, mark, looks, c.scope.wants)
 	if err != nil {

@@ -47,7 +47,7 @@ func TestReconcile(t *testing.T) {
 
 	// While much is changed nothing differs.
 	play, stop := context.WithCancel(ctx)
-	p := w.player(3, 300)
+	p := w.player(3, 100)
 	played := make(chan error, 1)
 	go func() { played <- p.Play(play) }()
 	runs, rows := 0, int64(0)
@@ -59,6 +59,7 @@ func TestReconcile(t *testing.T) {
 		for _, c := range got {
 			rows += c.Rows
 		}
+		t.Logf("run %d: %s", runs, timing(got))
 	}
 	stop()
 	<-played
@@ -329,7 +330,7 @@ func total(list []projections.Comparison) (n int64) {
 func timing(list []projections.Comparison) string {
 	var b strings.Builder
 	for _, c := range list {
-		fmt.Fprintf(&b, "%s %d rows %.1fs ", c.Dataomraade, c.Rows, c.Seconds)
+		fmt.Fprintf(&b, "%s %d %.1fs ", c.Dataomraade, c.Rows, c.Seconds)
 	}
 	return b.String()
 }
