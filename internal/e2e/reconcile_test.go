@@ -130,7 +130,7 @@ func (w *world) listen() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.write("supstream.yaml", strings.NewReplacer("marker_interval: 500ms", "marker_interval: 100ms",
+	w.write("supstream.yaml", strings.NewReplacer("marker_interval: 500ms", "marker_interval: 250ms",
 		`http: {listen: ""}`, fmt.Sprintf(`http: {listen: "127.0.0.1:%d"}`, freePort(w.t))).Replace(string(text)))
 }
 
