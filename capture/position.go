@@ -38,9 +38,9 @@ func (p Position) String() string {
 
 // Append appends the text of p to b.
 func (p Position) Append(b []byte) []byte {
-	b = appendHex(b, p.LSN, 16)
+	b = AppendHex(b, p.LSN, 16)
 	b = append(b, '-')
-	return appendHex(b, uint64(p.Ordinal), 8)
+	return AppendHex(b, uint64(p.Ordinal), 8)
 }
 
 // MarshalText and UnmarshalText make a Position its text in JSON and YAML.
@@ -72,7 +72,8 @@ func ParsePosition(s string) (Position, error) {
 
 const hexDigits = "0123456789ABCDEF"
 
-func appendHex(b []byte, v uint64, width int) []byte {
+// AppendHex appends v as width upper-case hexadecimal digits.
+func AppendHex(b []byte, v uint64, width int) []byte {
 	for i := (width - 1) * 4; i >= 0; i -= 4 {
 		b = append(b, hexDigits[v>>i&15])
 	}

@@ -102,9 +102,6 @@ func (e *encoder) begin(c *capture.Change) error {
 	return nil
 }
 
-// KeyHash is the pseudonym of the prepared change's key.
-func (e *encoder) keyHash() string { return string(e.hashHex[:]) }
-
 func (e *encoder) sum(key []byte) {
 	e.mac.Reset()
 	e.mac.Write(e.text.macHead)
@@ -170,7 +167,7 @@ func (e *encoder) event(b []byte, op Op, part uint32) ([]byte, error) {
 	b = c.Position.Append(b)
 	change := len(b)
 	b = append(b, '-')
-	b = appendHex32(b, part)
+	b = capture.AppendHex(b, uint64(part), 8)
 	end := len(b)
 	b = append(b, x.source...)
 	b = append(b, x.everyOp[op]...)
@@ -191,12 +188,4 @@ func (e *encoder) event(b []byte, op Op, part uint32) ([]byte, error) {
 // markLast makes an encoded event the last of its transaction.
 func markLast(event []byte) []byte {
 	return append(event[:len(event)-1], `,"txlast":true}`...)
-}
-
-func appendHex32(b []byte, v uint32) []byte {
-	const digits = "0123456789ABCDEF"
-	for shift := 28; shift >= 0; shift -= 4 {
-		b = append(b, digits[v>>shift&15])
-	}
-	return b
 }

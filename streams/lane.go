@@ -81,7 +81,6 @@ type commit struct {
 	last     uint64 // stream sequence of its last message
 	position capture.Position
 	events   int
-	bytes    int
 	sent     time.Time
 	oldest   time.Time // commit time in Postgres of its oldest change
 }
@@ -292,7 +291,7 @@ func (l *lane) commit(ctx context.Context, pos capture.Position) error {
 	rec := positionRecord{Position: pos, Time: p.clock, Incarnation: l.incarnation, Events: l.n, Loading: l.loading()}
 	p.record = rec.appendTo(p.record[:0])
 	p.commits++
-	c := commit{number: p.commits, last: l.next, position: pos, events: l.n, bytes: l.bytes, sent: p.now(), oldest: l.oldest}
+	c := commit{number: p.commits, last: l.next, position: pos, events: l.n, sent: p.now(), oldest: l.oldest}
 	p.mu.Lock()
 	l.inflight = append(l.inflight, c)
 	p.mu.Unlock()

@@ -107,22 +107,14 @@ func (s *small) wait() error {
 // until asks again and again, until the answer is nil, supstream has ended, or ctx has.
 func (s *small) until(ctx context.Context, what string, ask func() error) {
 	s.t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := ask()
-		if err == nil {
-			return
-		}
+	until(ctx, s.t, what, ask, func() {
 		select {
 		case end := <-s.done:
 			s.proc = nil
 			s.t.Fatalf("%s: supstream run ended: %v", what, end)
-		case <-tick.C:
-		case <-ctx.Done():
-			s.t.Fatalf("%s: %v", what, err)
+		default:
 		}
-	}
+	})
 }
 
 // says waits for a text in the log behind an offset.

@@ -244,6 +244,13 @@ func (w *world) jetstream(ctx context.Context) jetstream.JetStream {
 // eventually tries until it works, supstream ends, or ctx does.
 func (w *world) eventually(ctx context.Context, what string, try func() error) {
 	w.t.Helper()
+	until(ctx, w.t, what, try, w.alive)
+}
+
+// until tries again and again, until it works or ctx ends; between two tries
+// alive may fail the test.
+func until(ctx context.Context, t testing.TB, what string, try func() error, alive func()) {
+	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -251,11 +258,11 @@ func (w *world) eventually(ctx context.Context, what string, try func() error) {
 		if err == nil {
 			return
 		}
-		w.alive()
+		alive()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			w.t.Fatalf("%s: %v", what, err)
+			t.Fatalf("%s: %v", what, err)
 		}
 	}
 }

@@ -142,16 +142,6 @@ func (m *Mirror) connectRefs() {
 	}
 }
 
-// shape returns the shape of a table.
-func (m *Mirror) shape(schema, name string) *shape {
-	for _, s := range m.tables {
-		if s.Schema == schema && s.Name == name {
-			return s
-		}
-	}
-	return nil
-}
-
 // columnList is the quoted list of all columns.
 func (s *shape) columnList() string {
 	names := make([]string, len(s.cols))

@@ -68,9 +68,6 @@ func Start(t TB, o Options) *Server {
 	return s
 }
 
-// New makes a server that keeps its log in dir and does not start it; Close ends it. Tests use Start.
-func New(o Options, dir string) (*Server, error) { return newServer(o, dir) }
-
 func newServer(o Options, dir string) (*Server, error) {
 	s := &Server{set: settings{Options: o}, log: filepath.Join(dir, "nats.log")}
 	if s.set.StoreDir == "" {
@@ -99,10 +96,7 @@ func (s *Server) URL() string { return fmt.Sprintf("nats://127.0.0.1:%d", s.set.
 // MonitorURL is where /varz and /healthz are.
 func (s *Server) MonitorURL() string { return fmt.Sprintf("http://127.0.0.1:%d", s.set.Monitor) }
 
-// StoreDir holds the streams.
-func (s *Server) StoreDir() string { return s.set.StoreDir }
-
-// Start starts the server again after Kill or Stop and returns when it takes connections and JetStream works.
+// Start starts the server again after Kill and returns when it takes connections and JetStream works.
 func (s *Server) Start() error {
 	if s.proc != nil {
 		return fmt.Errorf("server %s is running", s.set.Name)
@@ -126,16 +120,6 @@ func (s *Server) Kill() error {
 		return nil
 	}
 	err := s.proc.kill()
-	s.proc = nil
-	return err
-}
-
-// Stop ends the server as its operator would.
-func (s *Server) Stop() error {
-	if s.proc == nil {
-		return nil
-	}
-	err := s.proc.stop()
 	s.proc = nil
 	return err
 }

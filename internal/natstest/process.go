@@ -91,14 +91,6 @@ func (p *process) kill() error {
 	return nil
 }
 
-func (p *process) stop() error {
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return fmt.Errorf("stop NATS server: %w", err)
-	}
-	<-p.done
-	return p.err
-}
-
 func (p *process) pause() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
 
 func (p *process) resume() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
